@@ -1,0 +1,143 @@
+package h2c
+
+import (
+	"context"
+	"math"
+	"net"
+	"net/http"
+)
+
+// Defaults of net/http, for what HTTP2Config leaves out.
+const (
+	defaultWindow = 1 << 20 // MaxReceiveBufferPerStream and MaxReceiveBufferPerConnection
+	initialWindow = 65535   // https://www.rfc-editor.org/rfc/rfc9113.html#section-6.9.2
+)
+
+// An engine is the server that serves a connection once it is known to speak HTTP/2.
+type engine struct {
+	server *http.Server
+	base   context.Context // of the connections that are handed over to it
+}
+
+// engineKey finds the engine of a NewHandler: one for each server in front of it, since it
+// is configured like that server.
+type engineKey struct {
+	front *http.Server // may be nil
+	h     *handler
+}
+
+// engine returns the engine for the connection of r. It fails when s is shut down.
+func (h *handler) engine(r *http.Request) (e engine, ok bool) {
+	if h.hs != nil {
+		base, _ := r.Context().Value(baseKey{}).(context.Context)
+		if base == nil {
+			base = context.Background() // BaseContext was replaced after ConfigureServer
+		}
+		return engine{h.hs, base}, true
+	}
+	front, _ := r.Context().Value(http.ServerContextKey).(*http.Server)
+	key := engineKey{front, h}
+
+	s := h.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		return engine{}, false
+	}
+	e, ok = s.engines[key]
+	if !ok {
+		e = newEngine(h, front, localAddr(r))
+		if s.engines == nil {
+			s.engines = make(map[engineKey]engine)
+		}
+		s.engines[key] = e
+	}
+	return e, true
+}
+
+// newEngine returns an HTTP/2 server for h that is like front.
+func newEngine(h *handler, front *http.Server, addr net.Addr) engine {
+	e := engine{&http.Server{Handler: h, Protocols: new(http.Protocols)}, context.Background()}
+	e.server.Protocols.SetUnencryptedHTTP2(true)
+	e.server.BaseContext = wrapBaseContext(nil)
+	if front == nil {
+		e.server.HTTP2 = h.s.fitWindows(nil)
+		return e
+	}
+	e.server.ReadTimeout = front.ReadTimeout
+	e.server.ReadHeaderTimeout = front.ReadHeaderTimeout
+	e.server.WriteTimeout = front.WriteTimeout
+	e.server.IdleTimeout = front.IdleTimeout
+	e.server.MaxHeaderBytes = front.MaxHeaderBytes
+	copyMaxHeaderValueCount(e.server, front)
+	e.server.ErrorLog = front.ErrorLog
+	e.server.ConnState = front.ConnState
+	e.server.HTTP2 = h.s.fitWindows(front.HTTP2)
+	e.server.DisableGeneralOptionsHandler = front.DisableGeneralOptionsHandler
+	e.server.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		ctx = context.WithValue(ctx, http.ServerContextKey, front)
+		if front.ConnContext != nil {
+			ctx = front.ConnContext(ctx, c)
+		}
+		return ctx
+	}
+	if front.BaseContext != nil {
+		e.base = front.BaseContext(boundAddr{addr})
+	}
+	front.RegisterOnShutdown(func() { e.server.Shutdown(context.Background()) })
+	return e
+}
+
+// boundAddr stands for the listener of a server, of which only the address is known.
+type boundAddr struct{ addr net.Addr }
+
+func (boundAddr) Accept() (net.Conn, error) { return nil, net.ErrClosed }
+func (boundAddr) Close() error              { return nil }
+func (l boundAddr) Addr() net.Addr          { return l.addr }
+
+// fitWindows returns conf with windows that hold the largest upgrade body, where conf does
+// not say how large they are.
+func (s *Server) fitWindows(conf *http.HTTP2Config) *http.HTTP2Config {
+	limit := int(min(s.maxUpgradeBodyBytes(), math.MaxInt32-initialWindow))
+	if s.DisableUpgrade || limit <= defaultWindow-initialWindow {
+		return conf
+	}
+	fit := new(http.HTTP2Config)
+	if conf != nil {
+		*fit = *conf
+	}
+	if fit.MaxReceiveBufferPerStream == 0 {
+		fit.MaxReceiveBufferPerStream = max(limit, defaultWindow)
+	}
+	if fit.MaxReceiveBufferPerConnection == 0 {
+		fit.MaxReceiveBufferPerConnection = limit + initialWindow
+	}
+	return fit
+}
+
+// limits returns what e can take of an upgrade request.
+func (e engine) limits(s *Server) limits {
+	if e.server == nil {
+		return limits{}
+	}
+	stream, conn := defaultWindow, defaultWindow
+	if conf := e.server.HTTP2; conf != nil {
+		if n := conf.MaxReceiveBufferPerStream; n > 0 && n <= math.MaxInt32 {
+			stream = n
+		}
+		if n := conf.MaxReceiveBufferPerConnection; n >= initialWindow && n <= math.MaxInt32 {
+			conn = n
+		}
+	}
+	headerBytes := e.server.MaxHeaderBytes
+	if headerBytes <= 0 {
+		headerBytes = http.DefaultMaxHeaderBytes
+	}
+	return limits{
+		// The client may fill the initial window of the connection before it hears of any
+		// frame, so the body must fit in what the engine has beyond it.
+		body: min(s.maxUpgradeBodyBytes(), int64(stream), int64(conn-initialWindow)),
+		// net/http adds room for ten fields.
+		headerList: headerBytes + 10*fieldOverhead,
+	}
+}

@@ -1,0 +1,127 @@
+package splice
+
+import (
+	"encoding/binary"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+)
+
+const (
+	// frameHeaderLen is the length of a frame header in octets.
+	// https://www.rfc-editor.org/rfc/rfc9113.html#section-4.1
+	frameHeaderLen = 9
+
+	// windowUpdateLen is the length of a WINDOW_UPDATE frame in octets.
+	// https://www.rfc-editor.org/rfc/rfc9113.html#section-6.9
+	windowUpdateLen = frameHeaderLen + 4
+
+	// maxFrameLen is the length of payload that every peer accepts.
+	// https://www.rfc-editor.org/rfc/rfc9113.html#section-4.2
+	maxFrameLen = 16384
+)
+
+// frameHeader is the first nine octets of a frame.
+type frameHeader []byte
+
+func (h frameHeader) length() int                { return int(h[0])<<16 | int(h[1])<<8 | int(h[2]) }
+func (h frameHeader) frameType() http2.FrameType { return http2.FrameType(h[3]) }
+func (h frameHeader) flags() http2.Flags         { return http2.Flags(h[4]) }
+func (h frameHeader) stream() uint32             { return binary.BigEndian.Uint32(h[5:]) &^ (1 << 31) }
+
+// isSettings reports whether the frame is a SETTINGS frame, and an acknowledgement or not.
+func (h frameHeader) isSettings(ack bool) bool {
+	return h.frameType() == http2.FrameSettings && h.flags().Has(http2.FlagSettingsAck) == ack && h.stream() == 0
+}
+
+func appendFrameHeader(b []byte, length int, t http2.FrameType, f http2.Flags, stream uint32) []byte {
+	b = append(b, byte(length>>16), byte(length>>8), byte(length), byte(t), byte(f))
+	return binary.BigEndian.AppendUint32(b, stream)
+}
+
+// A Request is a message that somebody has received in another form.
+type Request struct {
+	Settings []http2.Setting
+	Fields   []hpack.HeaderField // pseudo-header fields first
+	Body     []byte
+}
+
+// AppendRequest appends the frames that carry r on stream 1: a SETTINGS frame, HEADERS,
+// CONTINUATION and DATA, the last one with END_STREAM.
+func AppendRequest(b []byte, r Request) []byte {
+	b = appendSettings(b, r.Settings)
+
+	var flags http2.Flags
+	if len(r.Body) == 0 {
+		flags = http2.FlagHeadersEndStream
+	}
+	block := headerBlock(r.Fields)
+	for t := http2.FrameHeaders; t == http2.FrameHeaders || len(block) > 0; t = http2.FrameContinuation {
+		n := min(len(block), maxFrameLen)
+		if n == len(block) {
+			flags |= http2.FlagHeadersEndHeaders
+		}
+		b = appendFrameHeader(b, n, t, flags, 1)
+		b = append(b, block[:n]...)
+		block, flags = block[n:], 0
+	}
+
+	for body := r.Body; len(body) > 0; {
+		n := min(len(body), maxFrameLen)
+		if n == len(body) {
+			flags = http2.FlagDataEndStream
+		}
+		b = appendFrameHeader(b, n, http2.FrameData, flags, 1)
+		b = append(b, body[:n]...)
+		body = body[n:]
+	}
+	return b
+}
+
+// appendSettings appends a SETTINGS frame that says the same as settings processed in
+// order. Of an identifier that stands there twice only the last value counts, and
+// net/http treats a repetition as an attack.
+func appendSettings(b []byte, settings []http2.Setting) []byte {
+	start := len(b)
+	b = appendFrameHeader(b, 0, http2.FrameSettings, 0, 0)
+	for i, s := range settings {
+		if overridden(settings[i+1:], s.ID) {
+			continue
+		}
+		b = binary.BigEndian.AppendUint16(b, uint16(s.ID))
+		b = binary.BigEndian.AppendUint32(b, s.Val)
+	}
+	n := len(b) - start - frameHeaderLen
+	b[start+1], b[start+2] = byte(n>>8), byte(n)
+	return b
+}
+
+func overridden(later []http2.Setting, id http2.SettingID) bool {
+	for _, s := range later {
+		if s.ID == id {
+			return true
+		}
+	}
+	return false
+}
+
+// headerBlock encodes fields in a way that leaves the decoder's dynamic table alone, since
+// the client's encoder has not sent this block: names from the static table or literal,
+// values literal and never indexed, no table size update.
+// https://www.rfc-editor.org/rfc/rfc7541.html#section-6.2.3
+func headerBlock(fields []hpack.HeaderField) []byte {
+	var block writer
+	enc := hpack.NewEncoder(&block)
+	for _, f := range fields {
+		f.Sensitive = true
+		enc.WriteField(f) // a writer does not fail
+	}
+	return block
+}
+
+type writer []byte
+
+func (w *writer) Write(p []byte) (int, error) {
+	*w = append(*w, p...)
+	return len(p), nil
+}

@@ -1,0 +1,273 @@
+// Package splice makes a connection that was negotiated in some other way read like an
+// HTTP/2 connection begun by prior knowledge, so that any HTTP/2 server can serve it.
+// It knows bytes and frames, not requests.
+package splice
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/net/http2"
+)
+
+var (
+	// ErrRefused is what the engine gets from a connection that was not opened.
+	ErrRefused = errors.New("connection refused before it was opened")
+	// ErrPrefaceInvalid means that the client sent something else than its preface.
+	ErrPrefaceInvalid = errors.New("client preface is not 24 octets and a SETTINGS frame")
+	// ErrPrefaceTimeout means that the client's preface was not complete in time.
+	ErrPrefaceTimeout = errors.New("client preface not received in time")
+	// ErrPrefaceMissing means that the connection ended before the client's preface.
+	ErrPrefaceMissing = errors.New("connection ended before the client preface")
+)
+
+// Config says how a connection was negotiated.
+type Config struct {
+	// Inject is what the engine reads between the preface and the client's own frames:
+	// the upgrade request, translated. It is empty for a connection begun by prior
+	// knowledge, whose preface somebody has read and checked already.
+	Inject []byte
+	// InjectedData counts the octets of DATA in Inject.
+	InjectedData int
+	// Buffered holds what the client sent and somebody read already, to be read before
+	// anything from the connection.
+	Buffered []byte
+
+	// Accept is written before the engine's first octet, Refusal in place of it.
+	Accept, Refusal []byte
+
+	// Timeout bounds the wait for the client's preface and SETTINGS. Zero means no bound.
+	Timeout time.Duration
+
+	// Open is called at most once, when the engine writes for the first time and so has
+	// taken the connection over. If it returns false, the connection is refused.
+	Open func() bool
+	// Closed is called once, after the connection was closed, with what broke the
+	// handshake, or nil.
+	Closed func(err error)
+}
+
+// A Conn is the engine's end. What it reads is: the client preface, what was injected,
+// and what the client sends after its own preface. What it writes reaches the client,
+// less what only the injected frames called for.
+//
+// Once that is settled, Read and Write are those of the client's connection.
+type Conn struct {
+	net.Conn
+
+	in  atomic.Pointer[inbound]  // nil: read from Conn
+	out atomic.Pointer[outbound] // nil: write to Conn
+
+	mu       sync.Mutex // guards the rest of the block
+	state    state
+	failure  error       // what broke the handshake
+	timer    *time.Timer // bounds the wait for the client's preface
+	onClosed func(error)
+
+	read, written atomic.Int64
+}
+
+// A handshake is what inbound and outbound share until both are settled, and an idle
+// connection does not hold any more.
+type handshake struct {
+	Config
+	upgraded bool // the client's own preface is still to come
+
+	opened   chan struct{} // closed when the engine has the connection and Accept goes out
+	acked    chan struct{} // closed when the engine acknowledged the injected SETTINGS
+	prefaced chan struct{} // closed when the client's preface and SETTINGS are here
+	closed   chan struct{} // closed with the connection
+}
+
+type state int
+
+const (
+	stateNew state = iota
+	stateOpen
+	stateRefused
+	stateClosed
+)
+
+// New returns the engine's end of nc.
+func New(nc net.Conn, cfg Config) *Conn {
+	h := &handshake{
+		Config:   cfg,
+		upgraded: len(cfg.Inject) > 0,
+		opened:   make(chan struct{}),
+		acked:    make(chan struct{}),
+		prefaced: make(chan struct{}),
+		closed:   make(chan struct{}),
+	}
+	if !h.upgraded {
+		close(h.prefaced)
+	}
+	c := &Conn{Conn: nc, onClosed: cfg.Closed}
+	in := &inbound{c: c, handshake: h, pending: []byte(http2.ClientPreface)}
+	in.next = in.afterPreface
+	c.in.Store(in)
+	c.out.Store(&outbound{c: c, handshake: h, owed: cfg.InjectedData, isAcked: !h.upgraded})
+	return c
+}
+
+// NetConn returns the client's connection.
+func (c *Conn) NetConn() net.Conn { return c.Conn }
+
+// Transferred returns how many octets came from and went to the client through c.
+func (c *Conn) Transferred() (read, written int64) {
+	return c.read.Load(), c.written.Load()
+}
+
+// Read implements [net.Conn]. Only one Read may run at a time.
+func (c *Conn) Read(p []byte) (int, error) {
+	if in := c.in.Load(); in != nil {
+		return in.read(p)
+	}
+	return c.readConn(p)
+}
+
+func (c *Conn) readConn(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.read.Add(int64(n))
+	return n, err
+}
+
+// Write implements [net.Conn]. Only one Write may run at a time. A Write that waits for
+// the client's preface is bounded by Config.Timeout and by Close, not by a deadline.
+func (c *Conn) Write(p []byte) (int, error) {
+	if out := c.out.Load(); out != nil {
+		return out.write(p)
+	}
+	return c.writeConn(p)
+}
+
+func (c *Conn) writeConn(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	c.written.Add(int64(n))
+	return n, err
+}
+
+// open decides, once, whether the connection goes on. It reports whether it does.
+func (c *Conn) open(h *handshake) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state != stateNew {
+		return c.state == stateOpen
+	}
+	if !h.Open() {
+		return false
+	}
+	c.state = stateOpen
+	if h.upgraded && h.Timeout > 0 {
+		c.timer = time.AfterFunc(h.Timeout, func() { c.fail(ErrPrefaceTimeout) })
+	}
+	close(h.opened)
+	return true
+}
+
+// Refuse answers with Config.Refusal and closes the connection, unless it was opened,
+// refused or closed before. It returns when the client has the answer, within a second.
+func (c *Conn) Refuse() {
+	c.mu.Lock()
+	refuse := c.state == stateNew
+	if refuse {
+		c.state = stateRefused
+		c.failure = ErrRefused
+	}
+	c.mu.Unlock()
+	if !refuse {
+		return
+	}
+	c.Conn.SetDeadline(time.Now().Add(lingerTimeout))
+	if _, err := c.writeConn(c.out.Load().Refusal); err == nil {
+		c.linger()
+	}
+	c.Close()
+}
+
+const (
+	lingerTimeout = 500 * time.Millisecond
+	lingerBytes   = 256 << 10
+)
+
+// linger reads what the client still sends: a close with unread octets would reset the
+// connection, and with it the answer on its way.
+// https://www.rfc-editor.org/rfc/rfc9112.html#section-9.6-13
+func (c *Conn) linger() {
+	half, ok := c.Conn.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	buf := make([]byte, 4<<10)
+	for range lingerBytes / len(buf) {
+		if _, err := c.readConn(buf); err != nil {
+			return
+		}
+	}
+}
+
+// fail closes the connection because of err.
+func (c *Conn) fail(err error) error {
+	c.mu.Lock()
+	if c.failure == nil {
+		c.failure = err
+	}
+	c.mu.Unlock()
+	c.Close()
+	return err
+}
+
+// Close implements [net.Conn].
+func (c *Conn) Close() error {
+	c.mu.Lock()
+	if c.state == stateClosed {
+		c.mu.Unlock()
+		return net.ErrClosed
+	}
+	c.state = stateClosed
+	failure := c.failure
+	if c.timer != nil {
+		c.timer.Stop()
+	}
+	c.mu.Unlock()
+
+	err := c.Conn.Close()
+	if out := c.out.Load(); out != nil {
+		close(out.closed) // without out, nobody waits
+	}
+	c.onClosed(failure)
+	return err
+}
+
+// await returns nil once ch is closed, or why the connection ended before.
+func (c *Conn) await(h *handshake, ch <-chan struct{}) error {
+	select {
+	case <-ch:
+		return nil
+	case <-h.closed:
+		return c.err()
+	}
+}
+
+// err returns why the connection ended.
+func (c *Conn) err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.failure != nil {
+		return c.failure
+	}
+	return net.ErrClosed
+}
+
+// settlePreface notes that the client's preface and SETTINGS have come.
+func (c *Conn) settlePreface(h *handshake) {
+	c.mu.Lock()
+	if c.timer != nil {
+		c.timer.Stop()
+		c.timer = nil
+	}
+	c.mu.Unlock()
+	close(h.prefaced)
+}

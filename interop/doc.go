@@ -1,0 +1,2 @@
+// Package interop proves the library against real peers.
+package interop

@@ -1,0 +1,156 @@
+package h2c
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+)
+
+// An offer is what a request says about switching to HTTP/2, and the verdict on it.
+type offer struct {
+	made   bool   // the request lists h2c in Upgrade; if not, nothing else is set
+	reason Reason // why it is declined; empty: it is accepted
+	err    error
+
+	settings []http2.Setting     // of HTTP2-Settings
+	fields   []hpack.HeaderField // the request's header, as HTTP/2 has it
+}
+
+func declined(reason Reason, err error) offer {
+	return offer{made: true, reason: reason, err: err}
+}
+
+// limits are what the HTTP/2 server behind the switch can take of a request.
+type limits struct {
+	body       int64 // octets
+	headerList int   // as counted for SETTINGS_MAX_HEADER_LIST_SIZE
+}
+
+// negotiate judges a request that came over HTTP/1. It does no I/O and changes nothing.
+//
+// https://www.rfc-editor.org/rfc/rfc7540.html#section-3.2
+func negotiate(r *http.Request, allow func(*http.Request) error, lim limits) offer {
+	if !httpguts.HeaderValuesContainsToken(r.Header["Upgrade"], "h2c") {
+		return offer{}
+	}
+	// "A server MUST ignore an Upgrade header field that is received in an HTTP/1.0
+	// request." https://www.rfc-editor.org/rfc/rfc9110.html#section-7.8-15
+	if !r.ProtoAtLeast(1, 1) {
+		return declined(ReasonHTTPVersion, nil)
+	}
+	if r.TLS != nil {
+		return declined(ReasonTLS, nil)
+	}
+
+	// "A server MUST NOT upgrade the connection to HTTP/2 if this header field is not
+	// present or if more than one is present." "a sender MUST also send HTTP2-Settings as
+	// a connection option": a proxy that forwards Upgrade blindly does not know the second
+	// one. https://www.rfc-editor.org/rfc/rfc7540.html#section-3.2.1
+	connection := r.Header["Connection"]
+	if !httpguts.HeaderValuesContainsToken(connection, "Upgrade") ||
+		!httpguts.HeaderValuesContainsToken(connection, "HTTP2-Settings") {
+		return declined(ReasonConnectionTokens, nil)
+	}
+	values := r.Header[headerSettings]
+	if len(values) != 1 || strings.Contains(values[0], ",") {
+		return declined(ReasonSettingsCount, nil)
+	}
+	settings, err := ParseSettings(values[0])
+	if err != nil {
+		return declined(ReasonSettingsMalformed, errors.Unwrap(err))
+	}
+
+	if r.Method == http.MethodConnect {
+		return declined(ReasonMethod, nil)
+	}
+	fields, err := requestFields(r)
+	if err != nil {
+		return declined(ReasonTarget, err)
+	}
+	switch {
+	case r.ContentLength < 0:
+		return declined(ReasonBodyUnsized, nil)
+	case r.ContentLength > lim.body:
+		return declined(ReasonBodyTooLarge, fmt.Errorf("%d octets, limit %d", r.ContentLength, lim.body))
+	}
+	if size := headerListSize(fields); size > lim.headerList {
+		return declined(ReasonHeaderTooLarge, fmt.Errorf("header list of %d octets, limit %d", size, lim.headerList))
+	}
+
+	if allow == nil {
+		allow = DenyForwarded
+	}
+	if err := allow(r); err != nil {
+		if he := (*HandshakeError)(nil); errors.As(err, &he) && he.Reason != "" {
+			return declined(he.Reason, he.Err)
+		}
+		return declined(ReasonPolicy, err)
+	}
+	return offer{made: true, settings: settings, fields: fields}
+}
+
+// headerSettings is HTTP2-Settings as net/http spells it.
+const headerSettings = "Http2-Settings"
+
+// DenyForwarded refuses a request that names a proxy on its way: one with a Forwarded,
+// Via or X-Forwarded-* field. It is what a [Server] asks unless AllowUpgrade is set.
+//
+// Upgrade is meant for the next hop alone. If a proxy passed one on, the connection would
+// become a tunnel through it, past all that the proxy is there to check.
+//
+// The error is a [*HandshakeError] with [ReasonForwarded].
+func DenyForwarded(r *http.Request) error {
+	for name := range r.Header {
+		if name == "Forwarded" || name == "Via" || strings.HasPrefix(name, "X-Forwarded-") {
+			return &HandshakeError{Reason: ReasonForwarded, Err: errors.New("request has a " + name + " field")}
+		}
+	}
+	return nil
+}
+
+// AllowAll refuses nothing. It suits a server that no proxy stands before, or whose
+// proxies are known to drop Upgrade.
+func AllowAll(*http.Request) error { return nil }
+
+// withoutOffer returns r without its offer of h2c, so that a handler that forwards
+// requests does not pass it on. Other protocols that Upgrade lists stay.
+//
+// https://www.rfc-editor.org/rfc/rfc9110.html#section-7.6.1
+func withoutOffer(r *http.Request) *http.Request {
+	r2 := new(http.Request)
+	*r2 = *r
+	r2.Header = r.Header.Clone()
+	r2.Header.Del(headerSettings)
+	removeToken(r2.Header, "Connection", "HTTP2-Settings")
+	if removeToken(r2.Header, "Upgrade", "h2c"); len(r2.Header["Upgrade"]) == 0 {
+		removeToken(r2.Header, "Connection", "Upgrade")
+	}
+	return r2
+}
+
+// removeToken removes a token from a field that is a list, and the field if nothing is
+// left of it.
+func removeToken(h http.Header, name, token string) {
+	var lines []string
+	for _, line := range h[name] {
+		var kept []string
+		for elem := range strings.SplitSeq(line, ",") {
+			if elem = strings.Trim(elem, " \t"); elem != "" && !strings.EqualFold(elem, token) {
+				kept = append(kept, elem)
+			}
+		}
+		if len(kept) > 0 {
+			lines = append(lines, strings.Join(kept, ", "))
+		}
+	}
+	if len(lines) == 0 {
+		delete(h, name)
+		return
+	}
+	h[name] = lines
+}

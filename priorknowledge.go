@@ -1,0 +1,158 @@
+package h2c
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/seed78dc1b7f/h2c/internal/splice"
+)
+
+// The client preface begins like an HTTP/1 request, which net/http passes to the handler
+// where it does not look for the preface itself:
+//
+//	PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n
+//
+// https://www.rfc-editor.org/rfc/rfc9113.html#section-3.4
+const (
+	prefaceHead = "PRI * HTTP/2.0\r\n\r\n"
+	prefaceRest = "SM\r\n\r\n"
+)
+
+func isPreface(r *http.Request) bool {
+	return r.Method == "PRI" && r.RequestURI == "*" && r.ProtoMajor == 2 && len(r.Header) == 0 && r.TLS == nil
+}
+
+// goingAway refuses a connection begun by prior knowledge while the server shuts down: an
+// empty SETTINGS frame, and a GOAWAY frame that says that no stream was processed.
+//
+// https://www.rfc-editor.org/rfc/rfc9113.html#section-6.8
+var goingAway = []byte("\x00\x00\x00\x04\x00\x00\x00\x00\x00" +
+	"\x00\x00\x08\x07\x00\x00\x00\x00\x00" + "\x00\x00\x00\x00" + "\x00\x00\x00\x00")
+
+// servePreface answers the beginning of a client preface that net/http took for a request.
+func (h *handler) servePreface(w http.ResponseWriter, r *http.Request) {
+	e, reason := h.priorKnowledge(r)
+	if reason != "" {
+		h.s.negotiated(Negotiation{Via: ViaPriorKnowledge, Reason: reason, RemoteAddr: r.RemoteAddr})
+		refuse(w, reason)
+		return
+	}
+	nc, buffered, err := hijack(w)
+	if err != nil {
+		h.s.negotiated(Negotiation{Via: ViaPriorKnowledge, Reason: ReasonHijack, Err: err, RemoteAddr: r.RemoteAddr})
+		refuse(w, ReasonHijack)
+		return
+	}
+	buffered, err = readRest(nc, buffered, h.s.handshakeTimeout())
+	if err != nil {
+		nc.Close()
+		h.s.negotiated(Negotiation{Via: ViaPriorKnowledge, Reason: prefaceReason(err), Err: err, RemoteAddr: r.RemoteAddr})
+		return
+	}
+	h.s.handOver(e, r, nc, ViaPriorKnowledge, splice.Config{Buffered: buffered, Refusal: goingAway})
+}
+
+// priorKnowledge judges the beginning of a client preface.
+func (h *handler) priorKnowledge(r *http.Request) (engine, Reason) {
+	switch {
+	case h.hadRequest(r):
+		return engine{}, ReasonPrefaceLate
+	case h.s.DisablePriorKnowledge:
+		return engine{}, ReasonPriorKnowledge
+	case h.hs != nil:
+		return engine{}, ReasonPrefaceInvalid // net/http takes the valid ones itself
+	}
+	e, ok := h.engine(r)
+	if !ok {
+		return engine{}, ReasonShutdown
+	}
+	return e, ""
+}
+
+// refuse answers a request that must not be served, over HTTP/1, and ends the connection.
+func refuse(w http.ResponseWriter, reason Reason) {
+	status := http.StatusBadRequest
+	switch reason {
+	case ReasonPriorKnowledge, ReasonHijack:
+		status = http.StatusHTTPVersionNotSupported
+	case ReasonShutdown:
+		status = http.StatusServiceUnavailable
+	}
+	w.Header().Set("Connection", "close")
+	http.Error(w, "h2c: "+string(reason), status)
+}
+
+// readRest reads the rest of the client preface, of which b may hold a part, and returns
+// what came after it.
+func readRest(nc net.Conn, b []byte, timeout time.Duration) (after []byte, err error) {
+	if timeout > 0 {
+		nc.SetReadDeadline(time.Now().Add(timeout))
+		defer nc.SetReadDeadline(time.Time{})
+	}
+	for {
+		n := min(len(b), len(prefaceRest))
+		if string(b[:n]) != prefaceRest[:n] {
+			return nil, splice.ErrPrefaceInvalid
+		}
+		if n == len(prefaceRest) {
+			return b[n:], nil
+		}
+		b = append(b, make([]byte, len(prefaceRest)-n)...)
+		m, err := nc.Read(b[n:])
+		b = b[:n+m]
+		switch {
+		case m > 0:
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return nil, splice.ErrPrefaceTimeout
+		case err != nil:
+			return nil, splice.ErrPrefaceMissing
+		}
+	}
+}
+
+// watchPreface bounds the time that a client preface takes where net/http reads it, which
+// has no bound of its own. Clients that send nothing or HTTP/1 are left to the timeouts of
+// net/http: where the octets can be seen, the time runs from the first one of a preface.
+// On a connection that is not a socket, it runs until the first request or preface.
+func (c *conn) watchPreface(s *Server) {
+	timeout := s.handshakeTimeout()
+	if timeout == 0 {
+		return
+	}
+	begin := func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if !c.begun && !c.closed {
+			c.preface = time.AfterFunc(timeout, func() { c.prefaceTimeout(s) })
+		}
+	}
+	if !splice.WatchPreface(c.nc, begin) {
+		begin()
+	}
+}
+
+func (c *conn) prefaceTimeout(s *Server) {
+	c.mu.Lock()
+	expired := !c.begun && !c.closed
+	c.mu.Unlock()
+	if expired {
+		s.negotiated(Negotiation{
+			Via: ViaPriorKnowledge, Reason: ReasonPrefaceTimeout, Err: splice.ErrPrefaceTimeout,
+			RemoteAddr: c.nc.RemoteAddr().String(),
+		})
+		c.nc.Close()
+	}
+}
+
+func (c *conn) unwatchPreface() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.begun = true
+	if c.preface != nil {
+		c.preface.Stop()
+		c.preface = nil
+	}
+}

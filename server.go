@@ -1,0 +1,218 @@
+package h2c
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+)
+
+const (
+	defaultMaxUpgradeBodyBytes = 64 << 10
+	defaultHandshakeTimeout    = 10 * time.Second
+)
+
+// A Server says how HTTP/2 is negotiated on cleartext connections. The zero value is ready
+// to use, and a nil *Server means the zero value to [ConfigureServer] and [NewHandler].
+// Fields must not change once it is in use; it must not be copied then.
+type Server struct {
+	// DisableUpgrade declines every offer to switch by Upgrade (RFC 7540, Section 3.2):
+	// such requests are served over HTTP/1.1.
+	DisableUpgrade bool
+
+	// DisablePriorKnowledge refuses connections that begin with the client preface
+	// (RFC 9113, Section 3.3).
+	DisablePriorKnowledge bool
+
+	// AllowUpgrade has the last word on a request that passed every other check. If it
+	// returns an error, the request is served over HTTP/1.1, and counted under the Reason
+	// of a [*HandshakeError] or else [ReasonPolicy]. It must not read the body.
+	// If nil, [DenyForwarded] is asked.
+	AllowUpgrade func(*http.Request) error
+
+	// MaxUpgradeBodyBytes bounds the body of an upgrade request, in octets. It is read into
+	// memory before the connection switches. A larger body, and one without
+	// Content-Length, goes to the handler over HTTP/1.1 as it arrives.
+	// If zero, 64 KiB; if negative, only requests without a body are upgraded.
+	//
+	// The HTTP/2 flow-control windows are a second bound: a body must fit
+	// MaxReceiveBufferPerStream of [http.Server.HTTP2], and MaxReceiveBufferPerConnection
+	// less the 65,535 octets that every client may send at once. Where these are not set,
+	// they are raised to fit.
+	MaxUpgradeBodyBytes int64
+
+	// HandshakeTimeout bounds the time for each of: a client preface that has begun, at
+	// the start of a connection; the client preface and its SETTINGS frame, after a 101.
+	// Then the connection is closed. If zero, 10 seconds; if negative, there is no bound.
+	HandshakeTimeout time.Duration
+
+	// Trace, if not nil, is told of every negotiation and of the end of connections.
+	Trace *Trace
+
+	// Logger, if not nil, gets a record of every negotiation: Info for connections that
+	// speak HTTP/2 and offers that were declined, Warn for handshakes that broke.
+	Logger *slog.Logger
+
+	counters counters
+
+	mu      sync.Mutex
+	closing bool
+	engines map[engineKey]engine
+}
+
+// ConfigureServer makes hs speak HTTP/2 on cleartext connections, begun by Upgrade or by
+// prior knowledge. All of hs holds for these connections: its timeouts, limits, hooks,
+// logging and HTTP2 settings, and hs.Shutdown drains them. ConnContext and ConnState see an
+// upgraded connection twice: hijacked, and as a new one whose method NetConn() net.Conn
+// returns the first.
+//
+// Call it once, after the fields of hs are set and before hs serves: it replaces Handler,
+// BaseContext, ConnContext, ConnState and Protocols by ones that call or contain what was
+// there, and answers "OPTIONS *" itself, as net/http would, unless
+// DisableGeneralOptionsHandler is set. It returns an error if hs was configured before, or
+// has another HTTP/2 implementation that does not take cleartext connections.
+func ConfigureServer(hs *http.Server, s *Server) error {
+	if s == nil {
+		s = new(Server)
+	}
+	if h, ok := hs.Handler.(*handler); ok && h.hs == hs {
+		return errors.New("h2c: http.Server is configured already")
+	}
+	if _, ok := hs.TLSNextProto["h2"]; ok && hs.TLSNextProto["unencrypted_http2"] == nil {
+		return errors.New("h2c: TLSNextProto of http.Server has an HTTP/2 implementation without cleartext HTTP/2")
+	}
+
+	protocols := serverProtocols(hs)
+	protocols.SetUnencryptedHTTP2(!s.DisablePriorKnowledge || !s.DisableUpgrade)
+	hs.Protocols = &protocols
+	hs.HTTP2 = s.fitWindows(hs.HTTP2)
+
+	h := &handler{s: s, next: hs.Handler, hs: hs, conns: &conns{s: s}, answerOptions: !hs.DisableGeneralOptionsHandler}
+	if h.next == nil {
+		h.next = http.DefaultServeMux
+	}
+	hs.Handler = h
+	hs.DisableGeneralOptionsHandler = true
+	hs.BaseContext = wrapBaseContext(hs.BaseContext)
+	hs.ConnContext = h.conns.wrapConnContext(hs.ConnContext)
+	hs.ConnState = h.conns.wrapConnState(hs.ConnState)
+	return nil
+}
+
+// serverProtocols returns what hs speaks where Protocols is not set.
+func serverProtocols(hs *http.Server) http.Protocols {
+	var p http.Protocols
+	if hs.Protocols != nil {
+		return *hs.Protocols
+	}
+	p.SetHTTP1(true)
+	_, h2 := hs.TLSNextProto["h2"]
+	p.SetHTTP2(hs.TLSNextProto == nil || h2)
+	return p
+}
+
+// NewHandler returns a handler that takes over connections that offer HTTP/2, by Upgrade or
+// by prior knowledge, and serves them with h, for use where the [http.Server] is out of
+// reach. If it is within reach, use [ConfigureServer].
+//
+// The connections are taken from the server in front of the handler. Its timeouts, limits,
+// hooks, logging and HTTP2 settings hold for them. Its Shutdown makes them drain, but does
+// not wait; use [Server.Shutdown]. Handlers around the returned one see only the request
+// that began such a connection, and no context value of theirs reaches h: whatever must see
+// every request, such as authentication, belongs inside. Its ResponseWriter must give
+// access to [http.Hijacker], itself or by Unwrap; if not, requests are served over HTTP/1.1.
+// Before a whole request line, the server's own ReadHeaderTimeout bounds a half-sent
+// preface.
+func NewHandler(h http.Handler, s *Server) http.Handler {
+	if s == nil {
+		s = new(Server)
+	}
+	if h == nil {
+		h = http.DefaultServeMux
+	}
+	return &handler{s: s, next: h, marks: new(marks)}
+}
+
+// Shutdown drains the connections of [NewHandler]: it sends GOAWAY, lets requests in
+// progress finish and waits for them. From then on, offers are declined and prior knowledge
+// is refused. If ctx ends first, it returns the context's error; [Server.Close] closes what
+// is left. Connections of [ConfigureServer] are drained by [http.Server.Shutdown].
+func (s *Server) Shutdown(ctx context.Context) error {
+	return s.each(func(e *http.Server) error { return e.Shutdown(ctx) })
+}
+
+// Close closes the connections of [NewHandler] at once, and lets no new ones come.
+func (s *Server) Close() error {
+	return s.each((*http.Server).Close)
+}
+
+// each ends every engine, all at a time.
+func (s *Server) each(end func(*http.Server) error) error {
+	s.mu.Lock()
+	s.closing = true
+	errs := make(chan error, len(s.engines))
+	n := 0
+	for _, e := range s.engines {
+		n++
+		go func() { errs <- end(e.server) }()
+	}
+	s.mu.Unlock()
+	var all error
+	for range n {
+		all = errors.Join(all, <-errs)
+	}
+	return all
+}
+
+// Stats returns the counters as they are now.
+func (s *Server) Stats() Stats { return s.counters.snapshot() }
+
+func (s *Server) handshakeTimeout() time.Duration {
+	if s.HandshakeTimeout == 0 {
+		return defaultHandshakeTimeout
+	}
+	return max(s.HandshakeTimeout, 0)
+}
+
+func (s *Server) maxUpgradeBodyBytes() int64 {
+	if s.MaxUpgradeBodyBytes == 0 {
+		return defaultMaxUpgradeBodyBytes
+	}
+	return max(s.MaxUpgradeBodyBytes, 0)
+}
+
+func (s *Server) negotiated(n Negotiation) {
+	s.counters.negotiated(n)
+	if s.Logger != nil {
+		level, msg := slog.LevelInfo, "h2c: negotiated"
+		switch {
+		case n.Reason != "" && n.Via == ViaHTTP1:
+			msg = "h2c: declined"
+		case n.Reason != "":
+			level, msg = slog.LevelWarn, "h2c: failed"
+		}
+		s.log(level, msg, n)
+	}
+	s.Trace.negotiated(n)
+}
+
+func (s *Server) closed(i ConnInfo) {
+	s.counters.closed(i)
+	if s.Logger != nil && i.Reason != "" {
+		s.log(slog.LevelWarn, "h2c: failed", Negotiation{Via: i.Via, Reason: i.Reason, Err: i.Err, RemoteAddr: i.RemoteAddr})
+	}
+	s.Trace.closed(i)
+}
+
+func (s *Server) log(level slog.Level, msg string, n Negotiation) {
+	attrs := []slog.Attr{slog.String("via", string(n.Via)), slog.String("remote", n.RemoteAddr)}
+	if n.Reason != "" {
+		attrs = append(attrs, slog.String("reason", string(n.Reason)))
+	}
+	if n.Err != nil {
+		attrs = append(attrs, slog.Any("error", n.Err))
+	}
+	s.Logger.LogAttrs(context.Background(), level, msg, attrs...)
+}
