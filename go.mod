@@ -2,6 +2,9 @@ module github.com/seed78dc1b7f/h2c
 
 go 1.26.0
 
-require golang.org/x/net v0.62.0
+require (
+	github.com/google/go-cmp v0.7.0
+	golang.org/x/net v0.62.0
+)
 
 require golang.org/x/text v0.43.0 // indirect

@@ -106,12 +106,7 @@ func (in *inbound) readPreface(want int) error {
 	if err == nil || isTimeout(err) {
 		return err
 	}
-	select {
-	case <-in.closed:
-		return c.err()
-	default:
-		return c.fail(ErrPrefaceMissing)
-	}
+	return c.fail(ErrPrefaceMissing)
 }
 
 func isTimeout(err error) bool {

@@ -226,6 +226,10 @@ func (c *Conn) Close() error {
 		c.mu.Unlock()
 		return net.ErrClosed
 	}
+	out := c.out.Load()
+	if c.state == stateOpen && c.failure == nil && out != nil && !isClosed(out.prefaced) {
+		c.failure = ErrPrefaceMissing
+	}
 	c.state = stateClosed
 	failure := c.failure
 	if c.timer != nil {
@@ -234,7 +238,7 @@ func (c *Conn) Close() error {
 	c.mu.Unlock()
 
 	err := c.Conn.Close()
-	if out := c.out.Load(); out != nil {
+	if out != nil {
 		close(out.closed) // without out, nobody waits
 	}
 	c.onClosed(failure)
