@@ -11,9 +11,8 @@ import (
 )
 
 var (
-	errTarget    = errors.New("neither origin-form, asterisk-form nor an http URI")
-	errAuthority = errors.New("userinfo in the authority")
-	errTrailer   = errors.New("too many names in Trailer")
+	errTarget  = errors.New("neither origin-form, asterisk-form nor an http URI")
+	errTrailer = errors.New("too many names in Trailer")
 )
 
 // requestFields returns the header of an HTTP/1.1 request as HTTP/2 has it: pseudo-header
@@ -24,11 +23,6 @@ func requestFields(r *http.Request) ([]hpack.HeaderField, error) {
 	path, err := requestPath(r)
 	if err != nil {
 		return nil, err
-	}
-	// "The authority MUST NOT include the deprecated "userinfo" subcomponent"
-	// https://www.rfc-editor.org/rfc/rfc7540.html#section-8.1.2.3
-	if strings.Contains(r.Host, "@") {
-		return nil, errAuthority
 	}
 	fields := make([]hpack.HeaderField, 0, len(r.Header)+4)
 	add := func(name, value string) {
