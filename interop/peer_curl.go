@@ -33,11 +33,12 @@ type transfer struct {
 	connects int    // connections made for it
 }
 
-const curlWriteOut = `%{stderr}transfer %{response_code} %{http_version} %{size_download} %{num_connects}\n`
+// It begins with a line break, since curl may have begun a line of its own.
+const curlWriteOut = `%{stderr}\ntransfer %{response_code} %{http_version} %{size_download} %{num_connects}\n`
 
 // runCurl runs curl with -v. Arguments that follow a --next need curlNext in front.
 func runCurl(ctx context.Context, path string, args ...string) (curlRun, error) {
-	all := append([]string{"-q", "-v", "-sS", "--max-time", "60", "-w", curlWriteOut}, args...)
+	all := append([]string{"-q", "-v", "-sS", "--no-progress-meter", "--max-time", "60", "-w", curlWriteOut}, args...)
 	out, err := run(ctx, 90*time.Second, path, all...)
 	r := curlRun{output: out}
 	if err != nil {
