@@ -74,13 +74,7 @@ func newEngine(h *handler, front *http.Server, addr net.Addr) engine {
 	e.server.ConnState = front.ConnState
 	e.server.HTTP2 = h.s.fitWindows(front.HTTP2)
 	e.server.DisableGeneralOptionsHandler = front.DisableGeneralOptionsHandler
-	e.server.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
-		ctx = context.WithValue(ctx, http.ServerContextKey, front)
-		if front.ConnContext != nil {
-			ctx = front.ConnContext(ctx, c)
-		}
-		return ctx
-	}
+	e.server.ConnContext = front.ConnContext
 	if front.BaseContext != nil {
 		e.base = front.BaseContext(boundAddr{addr})
 	}

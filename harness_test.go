@@ -132,6 +132,21 @@ func (ts *server) httpClient(priorKnowledge bool) *http.Client {
 	return &http.Client{Transport: tr}
 }
 
+// get returns the body of the answer to a GET.
+func (ts *server) get(priorKnowledge bool) string {
+	ts.t.Helper()
+	resp, err := ts.httpClient(priorKnowledge).Get("http://example.com/")
+	if err != nil {
+		ts.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		ts.t.Fatal(err)
+	}
+	return string(body)
+}
+
 // A client writes and reads what a test says.
 type client struct {
 	t  *testing.T
@@ -207,20 +222,42 @@ func (c *client) preface(settings ...http2.Setting) {
 	}
 }
 
-// request sends HEADERS that open stream id with a GET, or what fields say.
-func (c *client) request(id uint32, path string, fields ...string) {
+// request sends HEADERS that open stream id with a GET.
+func (c *client) request(id uint32, path string) {
 	c.t.Helper()
-	var block bytes.Buffer
-	enc := hpack.NewEncoder(&block)
-	all := append([]string{":method", "GET", ":scheme", "http", ":authority", "example.com", ":path", path}, fields...)
-	for i := 0; i < len(all); i += 2 {
-		enc.WriteField(hpack.HeaderField{Name: all[i], Value: all[i+1], Sensitive: true})
-	}
+	c.requestFields(id, ":method", "GET", ":scheme", "http", ":authority", "example.com", ":path", path)
+}
+
+// requestFields sends HEADERS with fields, names and values by turns, that open and end
+// stream id. They are not indexed.
+func (c *client) requestFields(id uint32, fields ...string) {
+	c.t.Helper()
+	c.headers(id, true, fields...)
+}
+
+// openStream is requestFields for a request whose body follows.
+func (c *client) openStream(id uint32, fields ...string) {
+	c.t.Helper()
+	c.headers(id, false, fields...)
+}
+
+func (c *client) headers(id uint32, end bool, fields ...string) {
+	c.t.Helper()
 	if err := c.fr.WriteHeaders(http2.HeadersFrameParam{
-		StreamID: id, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: true,
+		StreamID: id, BlockFragment: headerBlock(fields...), EndHeaders: true, EndStream: end,
 	}); err != nil {
 		c.t.Fatalf("HEADERS: %v", err)
 	}
+}
+
+// headerBlock encodes fields, names and values by turns, without indexing.
+func headerBlock(fields ...string) []byte {
+	var block bytes.Buffer
+	enc := hpack.NewEncoder(&block)
+	for i := 0; i < len(fields); i += 2 {
+		enc.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1], Sensitive: true})
+	}
+	return block.Bytes()
 }
 
 // frame returns the next frame, after noting what it says of the connection.
@@ -258,7 +295,8 @@ type response struct {
 	Body    string
 	Trailer http.Header
 	Interim []string      // statuses of 1xx responses
-	Reset   http2.ErrCode // of RST_STREAM, if Status is empty or the body is cut off
+	Cut     bool          // ended by RST_STREAM
+	Reset   http2.ErrCode // that it carried
 }
 
 // response reads frames until stream id has ended.
@@ -311,7 +349,7 @@ func (c *client) responses(ids ...uint32) map[uint32]response {
 				}
 			}
 		case *http2.RSTStreamFrame:
-			r.Reset = f.ErrCode
+			r.Cut, r.Reset = true, f.ErrCode
 			ended = true
 		}
 		if ended {

@@ -72,7 +72,8 @@ func (h *handler) priorKnowledge(r *http.Request) (engine, Reason) {
 	return e, ""
 }
 
-// refuse answers a request that must not be served, over HTTP/1, and ends the connection.
+// refuse answers a preface that must not be served. net/http closes the connection then,
+// unless it was a stream whose method is PRI.
 func refuse(w http.ResponseWriter, reason Reason) {
 	status := http.StatusBadRequest
 	switch reason {
@@ -81,7 +82,6 @@ func refuse(w http.ResponseWriter, reason Reason) {
 	case ReasonShutdown:
 		status = http.StatusServiceUnavailable
 	}
-	w.Header().Set("Connection", "close")
 	http.Error(w, "h2c: "+string(reason), status)
 }
 

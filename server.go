@@ -123,6 +123,7 @@ func serverProtocols(hs *http.Server) http.Protocols {
 // that began such a connection, and no context value of theirs reaches h: whatever must see
 // every request, such as authentication, belongs inside. Its ResponseWriter must give
 // access to [http.Hijacker], itself or by Unwrap; if not, requests are served over HTTP/1.1.
+// Under [http.ServerContextKey], h finds a server of this package's own.
 // Before a whole request line, the server's own ReadHeaderTimeout bounds a half-sent
 // preface.
 func NewHandler(h http.Handler, s *Server) http.Handler {

@@ -400,13 +400,8 @@ func TestUpgrade_U20_anySplit(t *testing.T) {
 	script.WriteString(crlf("POST / HTTP/1.1\nHost: h\n"+offerFields+"Content-Length: 4\n\n") + "body" + http2.ClientPreface)
 	fr := http2.NewFramer(&script, nil)
 	fr.WriteSettings(http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: 1})
-	var block bytes.Buffer
-	enc := hpack.NewEncoder(&block)
-	for _, f := range []string{":method GET", ":scheme http", ":authority h", ":path /3"} {
-		name, value, _ := strings.Cut(f, " ")
-		enc.WriteField(hpack.HeaderField{Name: name, Value: value})
-	}
-	fr.WriteHeaders(http2.HeadersFrameParam{StreamID: 3, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: true})
+	block := headerBlock(":method", "GET", ":scheme", "http", ":authority", "h", ":path", "/3")
+	fr.WriteHeaders(http2.HeadersFrameParam{StreamID: 3, BlockFragment: block, EndHeaders: true, EndStream: true})
 
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
@@ -564,13 +559,8 @@ func TestUpgrade_U24_bodyCredit(t *testing.T) {
 
 			// Send all that the window allows on stream 3: the engine can take it.
 			spend := c.window
-			var block bytes.Buffer
-			enc := hpack.NewEncoder(&block)
-			for _, f := range []string{":method POST", ":scheme http", ":path /", ":authority h"} {
-				name, value, _ := strings.Cut(f, " ")
-				enc.WriteField(hpack.HeaderField{Name: name, Value: value, Sensitive: true})
-			}
-			c.fr.WriteHeaders(http2.HeadersFrameParam{StreamID: 3, BlockFragment: block.Bytes(), EndHeaders: true})
+			block := headerBlock(":method", "POST", ":scheme", "http", ":path", "/", ":authority", "h")
+			c.fr.WriteHeaders(http2.HeadersFrameParam{StreamID: 3, BlockFragment: block, EndHeaders: true})
 			for left := spend; left > 0; left -= min(left, 16384) {
 				c.fr.WriteData(3, left <= 16384, bytes.Repeat([]byte("y"), int(min(left, 16384))))
 			}

@@ -1,0 +1,155 @@
+package h2c_test
+
+import (
+	"bufio"
+	"encoding/binary"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
+	"testing"
+
+	"github.com/seed78dc1b7f/h2c"
+	"golang.org/x/net/http2"
+	//lint:ignore SA1019 It is the baseline that the benchmarks compare with.
+	xnet "golang.org/x/net/http2/h2c"
+)
+
+// contenders are servers that take an upgrade, and net/http, which does not.
+var contenders = []struct {
+	name    string
+	upgrade bool
+	server  func(http.Handler) *http.Server
+}{
+	{"h2c", true, func(h http.Handler) *http.Server {
+		hs := &http.Server{Handler: h}
+		if err := h2c.ConfigureServer(hs, nil); err != nil {
+			panic(err)
+		}
+		return hs
+	}},
+	{"h2c-handler", true, func(h http.Handler) *http.Server {
+		return &http.Server{Handler: h2c.NewHandler(h, nil)}
+	}},
+	{"xnet", true, func(h http.Handler) *http.Server {
+		return &http.Server{Handler: xnet.NewHandler(h, new(http2.Server))}
+	}},
+	{"nethttp", false, func(h http.Handler) *http.Server {
+		hs := &http.Server{Handler: h, Protocols: new(http.Protocols)}
+		hs.Protocols.SetUnencryptedHTTP2(true)
+		return hs
+	}},
+}
+
+var (
+	benchHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "hello") })
+	benchUpgrade = []byte(crlf("GET / HTTP/1.1\nHost: h\n"+offerFields+"\n") + benchPreface)
+	benchDirect  = append([]byte(benchPreface), "\x00\x00\x05\x01\x05\x00\x00\x00\x01\x82\x84\x86\x41\x00"...)
+)
+
+const benchPreface = http2.ClientPreface + "\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+
+// exchangeOnce opens a connection and gets the response on stream 1.
+func exchangeOnce(addr string, upgrade bool) (net.Conn, error) {
+	nc, err := net.Dial("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	br := bufio.NewReaderSize(nc, 512)
+	request := benchDirect
+	if upgrade {
+		request = benchUpgrade
+	}
+	if _, err := nc.Write(request); err != nil {
+		return nc, err
+	}
+	if upgrade {
+		for line := ""; line != "\r\n"; {
+			if line, err = br.ReadString('\n'); err != nil {
+				return nc, err
+			}
+		}
+	}
+	for {
+		var header [9]byte
+		if _, err := io.ReadFull(br, header[:]); err != nil {
+			return nc, err
+		}
+		if _, err := br.Discard(int(binary.BigEndian.Uint32(header[:]) >> 8)); err != nil {
+			return nc, err
+		}
+		if header[4]&1 != 0 && header[8] == 1 {
+			return nc, nil
+		}
+	}
+}
+
+func listen(b *testing.B, hs *http.Server) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	go hs.Serve(l)
+	b.Cleanup(func() { hs.Close() })
+	return l.Addr().String()
+}
+
+// BenchmarkExchange opens a connection, gets one response and closes it.
+func BenchmarkExchange(b *testing.B) {
+	for _, c := range contenders {
+		b.Run(c.name, func(b *testing.B) {
+			addr := listen(b, c.server(benchHandler))
+			b.ReportAllocs()
+			for b.Loop() {
+				nc, err := exchangeOnce(addr, c.upgrade)
+				if err != nil {
+					b.Fatal(err)
+				}
+				nc.Close()
+			}
+		})
+	}
+}
+
+// BenchmarkIdle reports what a connection holds that has had a response.
+func BenchmarkIdle(b *testing.B) {
+	const conns = 500
+	for _, c := range contenders {
+		b.Run(c.name, func(b *testing.B) {
+			addr := listen(b, c.server(benchHandler))
+			nc, err := exchangeOnce(addr, c.upgrade) // what is made once
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer nc.Close()
+			for b.Loop() {
+				heap, stack, goroutines := footprint()
+				var open []net.Conn
+				for range conns {
+					nc, err := exchangeOnce(addr, c.upgrade)
+					if err != nil {
+						b.Fatal(err)
+					}
+					open = append(open, nc)
+				}
+				heap2, stack2, goroutines2 := footprint()
+				b.ReportMetric(float64(heap2-heap)/conns, "heap-B/conn")
+				b.ReportMetric(float64(stack2-stack)/conns, "stack-B/conn")
+				b.ReportMetric(float64(goroutines2-goroutines)/conns, "goroutines/conn")
+				for _, nc := range open {
+					nc.Close()
+				}
+			}
+		})
+	}
+}
+
+// footprint returns the memory in use when nothing is left to collect.
+func footprint() (heap, stack, goroutines int64) {
+	var m runtime.MemStats
+	for range 3 {
+		runtime.GC()
+	}
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc), int64(m.StackInuse), int64(runtime.NumGoroutine())
+}
