@@ -32,6 +32,7 @@ var contenders = []struct {
 		return &http.Server{Handler: h2c.NewHandler(h, nil)}
 	}},
 	{"xnet", true, func(h http.Handler) *http.Server {
+		//lint:ignore SA1019 as above
 		return &http.Server{Handler: xnet.NewHandler(h, new(http2.Server))}
 	}},
 	{"nethttp", false, func(h http.Handler) *http.Server {

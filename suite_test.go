@@ -40,7 +40,7 @@ var suite = []suiteCase{
 	}},
 	{name: "no content", handler: func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(204) }},
 	{name: "not modified", handler: func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(304) }},
-	{name: "redirect", handler: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/there", 302) }},
+	{name: "redirect", handler: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/there", http.StatusFound) }},
 	{name: "body", method: "POST", body: "some body", handler: func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		fmt.Fprintf(w, "%q %v %d", body, err, r.ContentLength)

@@ -641,7 +641,7 @@ func TestUpgrade_U27_manyFields(t *testing.T) {
 				fmt.Fprint(w, n)
 			}))
 			c := ts.dial()
-			go c.send("GET / HTTP/1.1\nHost: h\n" + offerFields + tt.fields + "\n")
+			go io.WriteString(c.nc, crlf("GET / HTTP/1.1\nHost: h\n"+offerFields+tt.fields+"\n"))
 			c.wantSwitch()
 			c.preface()
 			if r := c.response(1); r.Body != tt.want {
