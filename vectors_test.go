@@ -146,6 +146,9 @@ func testVector(t *testing.T, role role, v vector) {
 		t.Errorf("declined (-want +got)\n%s", diff)
 	}
 
+	if sent.Method == http.MethodConnect {
+		return // Go 1.27 closes the connection after it
+	}
 	c.send("GET /again HTTP/1.1\nHost: h\n\n")
 	c.want1(200)
 }
