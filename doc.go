@@ -1,2 +1,86 @@
-// Package h2c speaks HTTP/2 over cleartext connections.
+// Package h2c serves HTTP/2 over cleartext connections, whichever way the client begins:
+//
+//   - by Upgrade: an HTTP/1.1 request offers h2c, a 101 accepts, and the response comes as
+//     stream 1 (https://www.rfc-editor.org/rfc/rfc7540.html#section-3.2);
+//   - by prior knowledge: the connection opens with the client preface
+//     (https://www.rfc-editor.org/rfc/rfc9113.html#section-3.3).
+//
+// RFC 9113 retired the Upgrade (https://www.rfc-editor.org/rfc/rfc9113.html#section-3.1), but
+// clients still offer it, and net/http takes prior knowledge only. All HTTP is served by
+// net/http. This package adds the switch.
+//
+// # Usage
+//
+// Where the [http.Server] is yours, configure it, once, when its other fields are set:
+//
+//	hs := &http.Server{Addr: "127.0.0.1:8080", Handler: handler}
+//	if err := h2c.ConfigureServer(hs, nil); err != nil {
+//		log.Fatal(err)
+//	}
+//	log.Fatal(hs.ListenAndServe())
+//
+// Where only a handler is within reach, wrap it:
+//
+//	mux.Handle("/", h2c.NewHandler(handler, nil))
+//
+// A [Server] holds the options; nil means the defaults. An offer that fails a check is
+// declined: the handler gets the request over HTTP/1.1, with its body and without the
+// offer. [Stats], [Trace] and [Server.Logger] tell how each connection was negotiated, and
+// the [Reason] why not. [RequestVia] tells a handler.
+//
+// # Cancellation
+//
+// The context of a request on an HTTP/2 stream comes from the BaseContext and ConnContext
+// of the server, and is cancelled when the stream is reset, the connection ends or the
+// handler returns. It does not come from the HTTP/1.1 request that began the connection,
+// stream 1 included.
+//
+// [Server.HandshakeTimeout] bounds the handshake. After it the timeouts of the [http.Server]
+// hold, as net/http has them for HTTP/2: ReadTimeout and WriteTimeout for each stream,
+// IdleTimeout for the connection. Deadlines set by [http.ResponseController] hold for the
+// stream. None of the HTTP/1.1 exchange is left in force.
+//
+// To shut down, with [ConfigureServer], call [http.Server.Shutdown]: it sends GOAWAY, lets
+// requests in progress finish, and waits for them. With [NewHandler], it sends GOAWAY too,
+// but does not wait, so call [Server.Shutdown] after it. Neither cancels a context.
+// [http.Server.Close], or with NewHandler [Server.Close], closes the connections at once,
+// which does. A request whose connection cannot be handed over, because the server began to
+// shut down in that moment, is answered 503 and has reached no handler.
+//
+// # Limitations
+//
+// A request is upgraded if its body has a Content-Length of at most
+// [Server.MaxUpgradeBodyBytes], or if it has no body. The body is read before the 101, so
+// on stream 1 the handler starts when it is complete.
+//
+// Under ConfigureServer, net/http takes prior knowledge by itself. Such a connection is
+// counted with its first request, and its octets are not counted. If
+// DisablePriorKnowledge is set and upgrades are not off, it is closed with its first
+// request, before the handler.
+//
+// Under NewHandler, handlers around it see the first request of a connection only, and
+// their context values do not reach h. Their ResponseWriter must give access to
+// [http.Hijacker]. Prior knowledge that the http.Server takes itself, by its Protocols, is
+// not refused there, and not counted. A second preface on a connection is recognised on TCP
+// and Unix sockets that net/http accepted itself; on others it is taken for a first one.
+//
+// Where the octets of a connection cannot be looked at before net/http reads them (it is no
+// socket, or the system is not a Unix), ConfigureServer closes one that has brought neither
+// a whole request head nor a client preface within HandshakeTimeout, silent ones included.
+//
+// # Security
+//
+// An Upgrade is meant for the next hop alone. A proxy that passes one on becomes a tunnel,
+// past its own rules. So both Connection options are required
+// (https://www.rfc-editor.org/rfc/rfc7540.html#section-3.2.1), and a request that names a
+// proxy is not upgraded unless [Server.AllowUpgrade] says so; see [DenyForwarded]. A proxy
+// that passes on the whole offer and does not name itself cannot be told from a client:
+// behind one, set DisableUpgrade. Handlers that must see every request, such as
+// authentication, belong inside NewHandler.
+//
+// What a peer makes the package hold is bounded: the upgrade body by MaxUpgradeBodyBytes,
+// the time of the handshake by HandshakeTimeout, HTTP2-Settings to 32 settings. The rest
+// is bounded by the http.Server, where most bounds are off unless set: on one that faces
+// strangers set ReadHeaderTimeout and IdleTimeout at least, and ReadTimeout where requests
+// are short.
 package h2c
