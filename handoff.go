@@ -22,7 +22,7 @@ type handoff struct {
 	remote string
 	conn   *splice.Conn
 
-	opened time.Time // zero until the engine has the connection
+	opened time.Time // zero until the client hears of it
 
 	mu       sync.Mutex
 	accepted bool
@@ -47,10 +47,10 @@ func (s *Server) handOver(e engine, r *http.Request, nc net.Conn, via Via, cfg s
 		remote:  r.RemoteAddr,
 		settled: make(chan struct{}),
 	}
-	cfg.Open, cfg.Closed = h.open, h.closed
+	cfg.Take, cfg.Open, cfg.Closed = h.take, h.open, h.closed
 	h.conn = splice.New(nc, cfg)
 
-	defer h.conn.Refuse() // unless it was opened
+	defer h.conn.Refuse() // unless it was taken
 	e.server.Serve(h)     // always fails, since there is one connection only
 }
 
@@ -86,14 +86,13 @@ func (h *handoff) settle(s handoffState) handoffState {
 	return h.state
 }
 
-// open reports whether the connection, which the engine has now, may go on.
-func (h *handoff) open() bool {
-	if h.settle(handoffTaken) != handoffTaken {
-		return false
-	}
+// take reports whether the engine, which has the connection now, may keep it.
+func (h *handoff) take() bool { return h.settle(handoffTaken) == handoffTaken }
+
+// open is called when the client is about to hear that it speaks HTTP/2.
+func (h *handoff) open() {
 	h.opened = time.Now()
 	h.s.negotiated(Negotiation{Via: h.via, RemoteAddr: h.remote})
-	return true
 }
 
 // closed is called when the connection is closed, with what broke the handshake, or nil.

@@ -12,9 +12,13 @@ const (
 	// https://www.rfc-editor.org/rfc/rfc9113.html#section-4.1
 	frameHeaderLen = 9
 
-	// windowUpdateLen is the length of a WINDOW_UPDATE frame in octets.
-	// https://www.rfc-editor.org/rfc/rfc9113.html#section-6.9
-	windowUpdateLen = frameHeaderLen + 4
+	// settingLen is the length of one setting in octets.
+	// https://www.rfc-editor.org/rfc/rfc9113.html#section-6.5.1
+	settingLen = 6
+
+	// defaultTableSize is the initial value of SETTINGS_HEADER_TABLE_SIZE.
+	// https://www.rfc-editor.org/rfc/rfc9113.html#section-6.5.2
+	defaultTableSize = 4096
 
 	// maxFrameLen is the length of payload that every peer accepts.
 	// https://www.rfc-editor.org/rfc/rfc9113.html#section-4.2
@@ -39,6 +43,10 @@ func appendFrameHeader(b []byte, length int, t http2.FrameType, f http2.Flags, s
 	return binary.BigEndian.AppendUint32(b, stream)
 }
 
+// marker is the payload of the PING frame that follows the injected HEADERS. The answer to it
+// comes after whatever the engine said before it accepted the request.
+const marker = "h2c-open"
+
 // A Request is a message that somebody has received in another form.
 type Request struct {
 	Settings []http2.Setting
@@ -47,7 +55,7 @@ type Request struct {
 }
 
 // AppendRequest appends the frames that carry r on stream 1: a SETTINGS frame, HEADERS,
-// CONTINUATION and DATA, the last one with END_STREAM.
+// CONTINUATION and DATA, the last of these with END_STREAM; and a PING after the header.
 func AppendRequest(b []byte, r Request) []byte {
 	b = appendSettings(b, r.Settings)
 
@@ -65,6 +73,9 @@ func AppendRequest(b []byte, r Request) []byte {
 		b = append(b, block[:n]...)
 		block, flags = block[n:], 0
 	}
+
+	b = appendFrameHeader(b, len(marker), http2.FramePing, 0, 0)
+	b = append(b, marker...)
 
 	for body := r.Body; len(body) > 0; {
 		n := min(len(body), maxFrameLen)
@@ -124,4 +135,20 @@ type writer []byte
 func (w *writer) Write(p []byte) (int, error) {
 	*w = append(*w, p...)
 	return len(p), nil
+}
+
+func settingAt(b []byte) (id http2.SettingID, value uint32) {
+	return http2.SettingID(binary.BigEndian.Uint16(b)), binary.BigEndian.Uint32(b[2:])
+}
+
+// tableSize returns the value of SETTINGS_HEADER_TABLE_SIZE after a SETTINGS frame with
+// which a connection begins.
+func tableSize(frame []byte) uint32 {
+	size := uint32(defaultTableSize)
+	for settings := frame[frameHeaderLen:][:frameHeader(frame).length()]; len(settings) > 0; settings = settings[settingLen:] {
+		if id, value := settingAt(settings); id == http2.SettingHeaderTableSize {
+			size = value
+		}
+	}
+	return size
 }

@@ -3,6 +3,7 @@ package splice
 import (
 	"errors"
 	"net"
+	"slices"
 	"strings"
 
 	"golang.org/x/net/http2"
@@ -34,10 +35,10 @@ func (in *inbound) read(p []byte) (int, error) {
 	return n, nil
 }
 
-// afterPreface returns the injected request. It waits until the connection is opened:
-// before that, nothing may reach a handler.
+// afterPreface returns the injected request. It waits until the engine is known to have
+// the connection: before that, nothing may reach a handler.
 func (in *inbound) afterPreface() ([]byte, error) {
-	if err := in.c.await(in.handshake, in.opened); err != nil {
+	if err := in.c.await(in.handshake, in.taken); err != nil {
 		return nil, err
 	}
 	if !in.upgraded {
@@ -58,6 +59,13 @@ func (in *inbound) afterPreface() ([]byte, error) {
 // https://www.rfc-editor.org/rfc/rfc7540.html#section-3.2
 func (in *inbound) clientPreface() ([]byte, error) {
 	c := in.c
+	// A wrong preface must not end the connection before the client has heard of the switch.
+	// And an engine that gets a second SETTINGS frame before it acknowledged the first one
+	// may acknowledge both at once, so that the client would miss its own.
+	// https://www.rfc-editor.org/rfc/rfc9113.html#section-6.5.3
+	if err := c.await(in.handshake, in.acked); err != nil {
+		return nil, err
+	}
 	const settingsAt = len(http2.ClientPreface)
 	for want := settingsAt + frameHeaderLen; len(in.preface) < want; {
 		if err := in.readPreface(want); err != nil {
@@ -76,14 +84,31 @@ func (in *inbound) clientPreface() ([]byte, error) {
 		want = settingsAt + frameHeaderLen + header.length()
 	}
 	c.settlePreface(in.handshake)
-
-	// An engine that gets a second SETTINGS frame before it acknowledged the first one
-	// may acknowledge both at once, and the client would miss its own.
-	if err := c.await(in.handshake, in.acked); err != nil {
-		return nil, err
-	}
 	in.next = nil
-	return append(in.preface[settingsAt:], in.Buffered...), nil
+	frame := dropTableSize(in.preface[settingsAt:], in.tableSize)
+	return append(frame, in.Buffered...), nil
+}
+
+// dropTableSize removes SETTINGS_HEADER_TABLE_SIZE from a SETTINGS frame if it says what
+// is in force already, as it does when a client repeats what it said in HTTP2-Settings.
+// The engine of net/http in Go 1.26 changes its encoder when it reads the setting, and on
+// an upgraded connection the response on stream 1 may be using that encoder.
+func dropTableSize(frame []byte, inForce uint32) []byte {
+	settings := frame[frameHeaderLen:]
+	if len(settings)%settingLen != 0 {
+		return frame // the engine says what is wrong with it
+	}
+	kept := slices.Clone(frame[:frameHeaderLen])
+	for ; len(settings) > 0; settings = settings[settingLen:] {
+		if id, value := settingAt(settings); id != http2.SettingHeaderTableSize {
+			kept = append(kept, settings[:settingLen]...)
+		} else if value != inForce {
+			return frame
+		}
+	}
+	n := len(kept) - frameHeaderLen
+	kept[1], kept[2] = byte(n>>8), byte(n) // 16,384 at the most
+	return kept
 }
 
 // readPreface reads once, until there are want octets of preface at the most.

@@ -2,7 +2,7 @@ package splice
 
 import (
 	"encoding/binary"
-	"errors"
+	"slices"
 
 	"golang.org/x/net/http2"
 )
@@ -12,36 +12,46 @@ import (
 // first reads what it has room for (curl 7.88 gives up at 32 KiB).
 const maxBeforePreface = 16 << 10
 
-var errFrameLength = errors.New("WINDOW_UPDATE frame of a wrong length")
-
 // outbound filters what the engine writes until nothing in it can be an answer to the
 // injected frames any more.
 type outbound struct {
 	*handshake
 	c    *Conn
 	sent int    // octets written so far, Config.Accept included
-	buf  []byte // what is left of one Write
+	buf  []byte // to be written
 
 	head    []byte // of a frame, until it can be judged
 	payload int    // octets of the frame that pass unseen
-	isAcked bool   // the acknowledgement of the injected SETTINGS has been dropped
-	owed    int    // connection window that is still to be withheld
+
+	accepted bool // the engine will answer the injected request
+	refused  bool // the engine goes away, and will not
+	isAcked  bool // the acknowledgement of the injected SETTINGS has been dropped
+	owed     int  // connection window that is still to be withheld
 }
 
 func (out *outbound) write(p []byte) (int, error) {
 	c := out.c
-	if !c.open(out.handshake) {
-		c.Refuse()
+	if !c.take(out.handshake) {
+		c.refuse(stateNew)
 		return 0, c.err()
 	}
-	out.buf = out.buf[:0]
+	out.filter(p)
+	if out.refused {
+		c.refuse(stateTaken)
+		return 0, c.err()
+	}
+	if !out.accepted {
+		return len(p), nil
+	}
 	if out.sent == 0 {
-		out.buf = append(out.buf, out.Accept...)
+		if !c.open(out.handshake) {
+			return 0, c.err()
+		}
+		out.buf = append(slices.Clone(out.Accept), out.buf...)
 	}
-	if err := out.filter(p); err != nil {
-		return 0, c.fail(err)
-	}
-	if err := out.send(); err != nil {
+	err := out.send()
+	out.buf = out.buf[:0]
+	if err != nil {
 		return 0, err
 	}
 	if out.settled() && isClosed(out.prefaced) {
@@ -51,11 +61,11 @@ func (out *outbound) write(p []byte) (int, error) {
 }
 
 func (out *outbound) settled() bool {
-	return out.isAcked && out.owed == 0 && out.payload == 0 && len(out.head) == 0
+	return out.accepted && out.isAcked && out.owed == 0 && out.payload == 0 && len(out.head) == 0
 }
 
 // filter appends to buf what the client may see of p.
-func (out *outbound) filter(p []byte) error {
+func (out *outbound) filter(p []byte) {
 	for len(p) > 0 && !out.settled() {
 		if out.payload > 0 {
 			n := min(out.payload, len(p))
@@ -64,76 +74,98 @@ func (out *outbound) filter(p []byte) error {
 			p = p[n:]
 			continue
 		}
-		want := frameHeaderLen
-		if len(out.head) >= frameHeaderLen {
-			want = windowUpdateLen
-		}
-		n := min(want-len(out.head), len(p))
+		n := min(out.wanted(), len(p))
 		out.head = append(out.head, p[:n]...)
 		p = p[n:]
-		if len(out.head) < want {
-			continue
-		}
-		if err := out.judge(); err != nil {
-			return err
+		if out.wanted() == 0 {
+			out.judge()
 		}
 	}
 	out.buf = append(out.buf, p...)
-	return nil
 }
 
-// judge decides about the frame whose header, or for WINDOW_UPDATE the whole, is in head.
-func (out *outbound) judge() error {
+// wanted returns how many octets of a frame are missing in head until it can be judged.
+func (out *outbound) wanted() int {
+	if len(out.head) < frameHeaderLen {
+		return frameHeaderLen - len(out.head)
+	}
+	inspect := 0
 	header := frameHeader(out.head)
-	switch {
-	case header.frameType() == http2.FrameWindowUpdate && header.length() != windowUpdateLen-frameHeaderLen:
-		return errFrameLength
-	case header.frameType() == http2.FrameWindowUpdate && len(out.head) < windowUpdateLen:
-		return nil // the increment is still to come
-	case header.frameType() == http2.FrameWindowUpdate:
-		out.windowUpdate(header)
-	case header.isSettings(true) && !out.isAcked:
-		// The client never sent the frame that this answers: "The 101 response serves as
-		// an implicit acknowledgement".
+	switch header.frameType() {
+	case http2.FrameWindowUpdate, http2.FrameGoAway:
+		inspect = 4
+	case http2.FramePing:
+		inspect = len(marker)
+	}
+	return frameHeaderLen + min(inspect, header.length()) - len(out.head)
+}
+
+// judge decides about the frame that begins with head.
+func (out *outbound) judge() {
+	header, payload := frameHeader(out.head[:frameHeaderLen]), out.head[frameHeaderLen:]
+	pass := true
+	switch header.frameType() {
+	case http2.FrameSettings:
+		// The client never sent the frame that the first acknowledgement answers: the 101
+		// was the answer to it.
 		// https://www.rfc-editor.org/rfc/rfc7540.html#section-3.2.1
-		out.isAcked = true
-		close(out.acked)
-	default:
+		if header.isSettings(true) && !out.isAcked {
+			out.isAcked, pass = true, false
+		}
+	case http2.FramePing:
+		if !out.accepted && header.flags().Has(http2.FlagPingAck) && string(payload) == marker {
+			out.accepted, pass = true, false
+		}
+	case http2.FrameGoAway:
+		// A last stream of 0: the engine was told to shut down before it read the request,
+		// and ignores it. https://www.rfc-editor.org/rfc/rfc9113.html#section-6.8
+		out.refused = !out.accepted && lastStream(payload) == 0
+	case http2.FrameWindowUpdate:
+		pass = out.windowUpdate(header, payload)
+	}
+	if pass {
 		out.buf = append(out.buf, out.head...)
-		out.payload = header.length()
+		out.payload = header.length() - len(payload)
 	}
 	out.head = out.head[:0]
-	return nil
 }
 
-// windowUpdate passes on the credit that the client may use. The window for the injected
-// body was never the client's to spend, so it is not given back to it.
-// https://www.rfc-editor.org/rfc/rfc9113.html#section-6.9
-func (out *outbound) windowUpdate(header frameHeader) {
-	switch header.stream() {
-	case 0:
-		increment := int(binary.BigEndian.Uint32(out.head[frameHeaderLen:]) &^ (1 << 31))
-		withheld := min(increment, out.owed)
-		out.owed -= withheld
-		if increment == withheld {
-			return
-		}
-		binary.BigEndian.PutUint32(out.head[frameHeaderLen:], uint32(increment-withheld))
-	case 1:
-		return // the client's side of stream 1 is closed
+func lastStream(payload []byte) uint32 {
+	if len(payload) < 4 {
+		return 0
 	}
-	out.buf = append(out.buf, out.head...)
+	return binary.BigEndian.Uint32(payload) &^ (1 << 31)
+}
+
+// windowUpdate withholds credit that the client may not use: the window for the injected
+// body was never its to spend, so it is not given back to it. It reports whether the frame,
+// whose increment it may change, is to pass.
+// https://www.rfc-editor.org/rfc/rfc9113.html#section-6.9
+func (out *outbound) windowUpdate(header frameHeader, payload []byte) bool {
+	if header.stream() == 1 {
+		return false // the client's side of the stream is closed
+	}
+	if header.stream() != 0 || len(payload) < 4 || out.owed == 0 {
+		return true
+	}
+	increment := int(binary.BigEndian.Uint32(payload) &^ (1 << 31))
+	withheld := min(increment, out.owed)
+	out.owed -= withheld
+	binary.BigEndian.PutUint32(payload, uint32(increment-withheld))
+	return increment > withheld
 }
 
 // send writes buf, its end only when the client's preface has come.
 func (out *outbound) send() error {
 	c := out.c
+	defer out.readOn()
 	for b := out.buf; len(b) > 0; {
 		n := len(b)
 		if !isClosed(out.prefaced) {
 			n = min(n, len(out.Accept)+maxBeforePreface-out.sent)
 		}
 		if n == 0 {
+			out.readOn()
 			if err := c.await(out.handshake, out.prefaced); err != nil {
 				return err
 			}
@@ -147,6 +179,14 @@ func (out *outbound) send() error {
 		b = b[m:]
 	}
 	return nil
+}
+
+// readOn lets the client's preface be read, once the client has heard of the switch and the
+// engine has no answer left to give to the injected frames.
+func (out *outbound) readOn() {
+	if out.accepted && out.isAcked && !isClosed(out.acked) {
+		close(out.acked)
+	}
 }
 
 func isClosed(ch <-chan struct{}) bool {

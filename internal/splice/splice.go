@@ -14,8 +14,8 @@ import (
 )
 
 var (
-	// ErrRefused is what the engine gets from a connection that was not opened.
-	ErrRefused = errors.New("connection refused before it was opened")
+	// ErrRefused is what the engine gets from a connection that it was not given.
+	ErrRefused = errors.New("connection refused")
 	// ErrPrefaceInvalid means that the client sent something else than its preface.
 	ErrPrefaceInvalid = errors.New("client preface is not 24 octets and a SETTINGS frame")
 	// ErrPrefaceTimeout means that the client's preface was not complete in time.
@@ -27,8 +27,8 @@ var (
 // Config says how a connection was negotiated.
 type Config struct {
 	// Inject is what the engine reads between the preface and the client's own frames:
-	// the upgrade request, translated. It is empty for a connection begun by prior
-	// knowledge, whose preface somebody has read and checked already.
+	// the upgrade request, as AppendRequest makes it. It is empty for a connection begun by
+	// prior knowledge, whose preface somebody has read and checked already.
 	Inject []byte
 	// InjectedData counts the octets of DATA in Inject.
 	InjectedData int
@@ -36,15 +36,17 @@ type Config struct {
 	// anything from the connection.
 	Buffered []byte
 
-	// Accept is written before the engine's first octet, Refusal in place of it.
+	// Accept is written before the engine's first octet, or Refusal in place of all.
 	Accept, Refusal []byte
 
 	// Timeout bounds the wait for the client's preface and SETTINGS. Zero means no bound.
 	Timeout time.Duration
 
-	// Open is called at most once, when the engine writes for the first time and so has
-	// taken the connection over. If it returns false, the connection is refused.
-	Open func() bool
+	// Take is called once, when the engine writes for the first time and so has taken the
+	// connection over. If it returns false, the connection is refused.
+	Take func() bool
+	// Open is called once, just before Accept is written.
+	Open func()
 	// Closed is called once, after the connection was closed, with what broke the
 	// handshake, or nil.
 	Closed func(err error)
@@ -74,10 +76,11 @@ type Conn struct {
 // connection does not hold any more.
 type handshake struct {
 	Config
-	upgraded bool // the client's own preface is still to come
+	upgraded  bool   // the client's own preface is still to come
+	tableSize uint32 // SETTINGS_HEADER_TABLE_SIZE after the injected frames
 
-	opened   chan struct{} // closed when the engine has the connection and Accept goes out
-	acked    chan struct{} // closed when the engine acknowledged the injected SETTINGS
+	taken    chan struct{} // closed when the engine has the connection
+	acked    chan struct{} // closed when the engine answered the injected SETTINGS and PING
 	prefaced chan struct{} // closed when the client's preface and SETTINGS are here
 	closed   chan struct{} // closed with the connection
 }
@@ -86,6 +89,7 @@ type state int
 
 const (
 	stateNew state = iota
+	stateTaken
 	stateOpen
 	stateRefused
 	stateClosed
@@ -96,19 +100,21 @@ func New(nc net.Conn, cfg Config) *Conn {
 	h := &handshake{
 		Config:   cfg,
 		upgraded: len(cfg.Inject) > 0,
-		opened:   make(chan struct{}),
+		taken:    make(chan struct{}),
 		acked:    make(chan struct{}),
 		prefaced: make(chan struct{}),
 		closed:   make(chan struct{}),
 	}
-	if !h.upgraded {
+	if h.upgraded {
+		h.tableSize = tableSize(cfg.Inject)
+	} else {
 		close(h.prefaced)
 	}
 	c := &Conn{Conn: nc, onClosed: cfg.Closed}
 	in := &inbound{c: c, handshake: h, pending: []byte(http2.ClientPreface)}
 	in.next = in.afterPreface
 	c.in.Store(in)
-	c.out.Store(&outbound{c: c, handshake: h, owed: cfg.InjectedData, isAcked: !h.upgraded})
+	c.out.Store(&outbound{c: c, handshake: h, owed: cfg.InjectedData, isAcked: !h.upgraded, accepted: !h.upgraded})
 	return c
 }
 
@@ -149,29 +155,40 @@ func (c *Conn) writeConn(p []byte) (int, error) {
 	return n, err
 }
 
-// open decides, once, whether the connection goes on. It reports whether it does.
+// take decides, once, whether the engine gets the connection. It reports whether it does.
+func (c *Conn) take(h *handshake) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state == stateNew && h.Take() {
+		c.state = stateTaken
+		close(h.taken)
+	}
+	return c.state == stateTaken || c.state == stateOpen
+}
+
+// open notes that Accept goes out. It reports whether the connection is still there.
 func (c *Conn) open(h *handshake) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.state != stateNew {
-		return c.state == stateOpen
-	}
-	if !h.Open() {
+	if c.state != stateTaken {
 		return false
 	}
 	c.state = stateOpen
+	h.Open()
 	if h.upgraded && h.Timeout > 0 {
 		c.timer = time.AfterFunc(h.Timeout, func() { c.fail(ErrPrefaceTimeout) })
 	}
-	close(h.opened)
 	return true
 }
 
-// Refuse answers with Config.Refusal and closes the connection, unless it was opened,
-// refused or closed before. It returns when the client has the answer, within a second.
-func (c *Conn) Refuse() {
+// Refuse answers with Config.Refusal and closes the connection, unless the engine has
+// taken it. It returns when the client has the answer, or after half a second.
+func (c *Conn) Refuse() { c.refuse(stateNew) }
+
+// refuse is Refuse for a connection that is in state from.
+func (c *Conn) refuse(from state) {
 	c.mu.Lock()
-	refuse := c.state == stateNew
+	refuse := c.state == from
 	if refuse {
 		c.state = stateRefused
 		c.failure = ErrRefused
@@ -180,11 +197,12 @@ func (c *Conn) Refuse() {
 	if !refuse {
 		return
 	}
-	c.Conn.SetDeadline(time.Now().Add(lingerTimeout))
+	// Not a deadline: the engine sets its own.
+	defer time.AfterFunc(lingerTimeout, func() { c.Conn.Close() }).Stop()
 	if _, err := c.writeConn(c.out.Load().Refusal); err == nil {
 		c.linger()
 	}
-	c.Close()
+	c.end(true)
 }
 
 const (
@@ -219,10 +237,13 @@ func (c *Conn) fail(err error) error {
 	return err
 }
 
-// Close implements [net.Conn].
-func (c *Conn) Close() error {
+// Close implements [net.Conn]. It leaves a connection that is being refused to Refuse.
+func (c *Conn) Close() error { return c.end(false) }
+
+// end closes the connection, for Refuse or for anybody else.
+func (c *Conn) end(refused bool) error {
 	c.mu.Lock()
-	if c.state == stateClosed {
+	if c.state == stateClosed || c.state == stateRefused && !refused {
 		c.mu.Unlock()
 		return net.ErrClosed
 	}
