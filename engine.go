@@ -5,6 +5,7 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"sync"
 )
 
 // Defaults of net/http, for what HTTP2Config leaves out.
@@ -40,19 +41,20 @@ func (h *handler) engine(r *http.Request) (e engine, ok bool) {
 
 	s := h.s
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closing {
+	made, ok := s.engines[key]
+	if !ok {
+		made = sync.OnceValue(func() engine { return newEngine(h, front, localAddr(r)) })
+		if s.engines == nil {
+			s.engines = make(map[engineKey]func() engine)
+		}
+		s.engines[key] = made
+	}
+	closing := s.closing
+	s.mu.Unlock()
+	if closing {
 		return engine{}, false
 	}
-	e, ok = s.engines[key]
-	if !ok {
-		e = newEngine(h, front, localAddr(r))
-		if s.engines == nil {
-			s.engines = make(map[engineKey]engine)
-		}
-		s.engines[key] = e
-	}
-	return e, true
+	return made(), true // calls functions of the user, so without the lock
 }
 
 // newEngine returns an HTTP/2 server for h that is like front.
@@ -111,9 +113,6 @@ func (s *Server) fitWindows(conf *http.HTTP2Config) *http.HTTP2Config {
 
 // limits returns what e can take of an upgrade request.
 func (e engine) limits(s *Server) limits {
-	if e.server == nil {
-		return limits{}
-	}
 	stream, conn := defaultWindow, defaultWindow
 	if conf := e.server.HTTP2; conf != nil {
 		if n := conf.MaxReceiveBufferPerStream; n > 0 && n <= math.MaxInt32 {

@@ -41,20 +41,18 @@ func (h *handler) serveHTTP2(w http.ResponseWriter, r *http.Request) {
 
 func (h *handler) serveHTTP1(w http.ResponseWriter, r *http.Request) {
 	h.noteRequest(r)
-	if len(r.Header["Upgrade"]) == 0 {
+	if !offersH2C(r) {
 		h.serveNext(w, r)
 		return
 	}
 	e, ok := h.engine(r)
-	o := negotiate(r, h.s.AllowUpgrade, e.limits(h.s))
-	switch {
-	case !o.made:
-		h.serveNext(w, r)
-	case h.s.DisableUpgrade || !ok:
+	if !ok || h.s.DisableUpgrade {
 		h.decline(w, r, ReasonDisabled, nil)
-	case o.reason != "":
+		return
+	}
+	if o := negotiate(r, h.s.AllowUpgrade, e.limits(h.s)); o.reason != "" {
 		h.decline(w, r, o.reason, o.err)
-	default:
+	} else {
 		h.upgrade(w, r, e, o)
 	}
 }

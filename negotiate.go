@@ -13,7 +13,6 @@ import (
 
 // An offer is what a request says about switching to HTTP/2, and the verdict on it.
 type offer struct {
-	made   bool   // the request lists h2c in Upgrade; if not, nothing else is set
 	reason Reason // why it is declined; empty: it is accepted
 	err    error
 
@@ -22,7 +21,14 @@ type offer struct {
 }
 
 func declined(reason Reason, err error) offer {
-	return offer{made: true, reason: reason, err: err}
+	return offer{reason: reason, err: err}
+}
+
+// offersH2C reports whether Upgrade lists h2c, in any case, at any place and on any line.
+//
+// https://www.rfc-editor.org/rfc/rfc9110.html#section-7.8
+func offersH2C(r *http.Request) bool {
+	return httpguts.HeaderValuesContainsToken(r.Header["Upgrade"], "h2c")
 }
 
 // limits are what the HTTP/2 server behind the switch can take of a request.
@@ -31,13 +37,10 @@ type limits struct {
 	headerList int   // as counted for SETTINGS_MAX_HEADER_LIST_SIZE
 }
 
-// negotiate judges a request that came over HTTP/1. It does no I/O and changes nothing.
+// negotiate judges a request that offers h2c. It does no I/O and changes nothing.
 //
 // https://www.rfc-editor.org/rfc/rfc7540.html#section-3.2
 func negotiate(r *http.Request, allow func(*http.Request) error, lim limits) offer {
-	if !httpguts.HeaderValuesContainsToken(r.Header["Upgrade"], "h2c") {
-		return offer{}
-	}
 	// "A server MUST ignore an Upgrade header field that is received in an HTTP/1.0
 	// request." https://www.rfc-editor.org/rfc/rfc9110.html#section-7.8-15
 	if !r.ProtoAtLeast(1, 1) {
@@ -91,7 +94,7 @@ func negotiate(r *http.Request, allow func(*http.Request) error, lim limits) off
 		}
 		return declined(ReasonPolicy, err)
 	}
-	return offer{made: true, settings: settings, fields: fields}
+	return offer{settings: settings, fields: fields}
 }
 
 // headerSettings is HTTP2-Settings as net/http spells it.

@@ -35,6 +35,16 @@ const (
 	ReasonPrefaceLate    Reason = "preface_not_first" // a preface after another request
 )
 
+// What a [Transport] finds.
+const (
+	ReasonRefused       Reason = "refused"        // the server answered an offer over HTTP/1.1
+	ReasonRejected      Reason = "offer_rejected" // an offer was answered by 400, 413, 5xx or a close
+	ReasonSwitchInvalid Reason = "switch_invalid" // a 101 that was not asked for, or not to h2c
+	ReasonHTTP1Only     Reason = "http1_only"     // prior knowledge answered in HTTP/1
+	ReasonHTTP2Only     Reason = "http2_only"     // HTTP/1.1 answered in HTTP/2
+	ReasonNoAnswer      Reason = "no_answer"      // prior knowledge not answered in time
+)
+
 // A HandshakeError is a negotiation that did not end in HTTP/2.
 type HandshakeError struct {
 	Reason Reason
@@ -86,8 +96,8 @@ type ConnInfo struct {
 }
 
 // Trace holds functions that are called as things happen. Any of them, and the Trace
-// itself, may be nil. They are called by the goroutine that serves the connection, so
-// they should return soon, and may be called by several goroutines at once.
+// itself, may be nil. They are called in the course of serving, so they should return soon,
+// and may be called by several goroutines at once.
 type Trace struct {
 	// Negotiated is called when an offer was accepted, declined or broken off.
 	Negotiated func(Negotiation)

@@ -1,6 +1,7 @@
 package h2c
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/http"
@@ -22,7 +23,7 @@ const (
 )
 
 func isPreface(r *http.Request) bool {
-	return r.Method == "PRI" && r.RequestURI == "*" && r.ProtoMajor == 2 && len(r.Header) == 0 && r.TLS == nil
+	return r.Method == "PRI" && r.RequestURI == "*" && r.ProtoMajor == 2 && len(r.Header) == 0 && r.Host == "" && r.TLS == nil
 }
 
 // goingAway refuses a connection begun by prior knowledge while the server shuts down: an
@@ -76,10 +77,7 @@ func (h *handler) priorKnowledge(r *http.Request) (engine, Reason) {
 // unless it was a stream whose method is PRI.
 func refuse(w http.ResponseWriter, reason Reason) {
 	status := http.StatusBadRequest
-	switch reason {
-	case ReasonPriorKnowledge, ReasonHijack:
-		status = http.StatusHTTPVersionNotSupported
-	case ReasonShutdown:
+	if reason == ReasonShutdown {
 		status = http.StatusServiceUnavailable
 	}
 	http.Error(w, "h2c: "+string(reason), status)
@@ -155,4 +153,43 @@ func (c *conn) unwatchPreface() {
 		c.preface.Stop()
 		c.preface = nil
 	}
+}
+
+// dialPriorKnowledge makes a connection that speaks HTTP/2 from the first octet. Whether
+// the server does, too, is known when its first octet comes; requests do not wait for it.
+//
+// https://www.rfc-editor.org/rfc/rfc9113.html#section-3.3
+func (t *Transport) dialPriorKnowledge(ctx context.Context, o *origin) (*clientConn, error) {
+	var w *wire
+	var timer *time.Timer
+	nc, err := t.dial(ctx, "tcp", o.addr, func(http2 bool) error {
+		if timer != nil {
+			timer.Stop()
+		}
+		if !http2 {
+			o.prefer(unknown)
+			return t.failed(ViaPriorKnowledge, ReasonHTTP1Only, errHTTP1Only, o.addr)
+		}
+		t.speaksHTTP2(w, ViaPriorKnowledge, o.addr)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	w = nc.(*wire)
+	if timeout := t.handshakeTimeout(); timeout > 0 {
+		timer = time.AfterFunc(timeout, func() {
+			if t.isClosed(w) {
+				return
+			}
+			w.fail(t.failed(ViaPriorKnowledge, ReasonNoAnswer, os.ErrDeadlineExceeded, o.addr))
+			w.Close()
+		})
+	}
+	cc, err := t.newClient(w, o.addr)
+	if err != nil {
+		w.Close()
+		return nil, err
+	}
+	return &clientConn{origin: o, wire: w, cc: cc}, nil
 }

@@ -59,7 +59,7 @@ type Server struct {
 
 	mu      sync.Mutex
 	closing bool
-	engines map[engineKey]engine
+	engines map[engineKey]func() engine
 }
 
 // ConfigureServer makes hs speak HTTP/2 on cleartext connections, begun by Upgrade or by
@@ -157,7 +157,7 @@ func (s *Server) each(end func(*http.Server) error) error {
 	n := 0
 	for _, e := range s.engines {
 		n++
-		go func() { errs <- end(e.server) }()
+		go func() { errs <- end(e().server) }()
 	}
 	s.mu.Unlock()
 	var all error
@@ -184,36 +184,6 @@ func (s *Server) maxUpgradeBodyBytes() int64 {
 	return max(s.MaxUpgradeBodyBytes, 0)
 }
 
-func (s *Server) negotiated(n Negotiation) {
-	s.counters.negotiated(n)
-	if s.Logger != nil {
-		level, msg := slog.LevelInfo, "h2c: negotiated"
-		switch {
-		case n.Reason != "" && n.Via == ViaHTTP1:
-			msg = "h2c: declined"
-		case n.Reason != "":
-			level, msg = slog.LevelWarn, "h2c: failed"
-		}
-		s.log(level, msg, n)
-	}
-	s.Trace.negotiated(n)
-}
+func (s *Server) negotiated(n Negotiation) { s.counters.negotiated(n, s.Trace, s.Logger) }
 
-func (s *Server) closed(i ConnInfo) {
-	s.counters.closed(i)
-	if s.Logger != nil && i.Reason != "" {
-		s.log(slog.LevelWarn, "h2c: failed", Negotiation{Via: i.Via, Reason: i.Reason, Err: i.Err, RemoteAddr: i.RemoteAddr})
-	}
-	s.Trace.closed(i)
-}
-
-func (s *Server) log(level slog.Level, msg string, n Negotiation) {
-	attrs := []slog.Attr{slog.String("via", string(n.Via)), slog.String("remote", n.RemoteAddr)}
-	if n.Reason != "" {
-		attrs = append(attrs, slog.String("reason", string(n.Reason)))
-	}
-	if n.Err != nil {
-		attrs = append(attrs, slog.Any("error", n.Err))
-	}
-	s.Logger.LogAttrs(context.Background(), level, msg, attrs...)
-}
+func (s *Server) closed(i ConnInfo) { s.counters.closed(i, s.Trace, s.Logger) }

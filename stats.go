@@ -1,6 +1,8 @@
 package h2c
 
 import (
+	"context"
+	"log/slog"
 	"maps"
 	"sync"
 )
@@ -34,10 +36,9 @@ func (c *counters) snapshot() Stats {
 	return s
 }
 
-// negotiated counts the outcome of an offer.
-func (c *counters) negotiated(n Negotiation) {
+// negotiated counts the outcome of an offer, and tells of it.
+func (c *counters) negotiated(n Negotiation, t *Trace, l *slog.Logger) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	switch {
 	case n.Reason != "" && n.Via == ViaHTTP1:
 		count(&c.stats.Declined, n.Reason)
@@ -50,18 +51,47 @@ func (c *counters) negotiated(n Negotiation) {
 		c.stats.PriorKnowledge++
 		c.stats.Active++
 	}
+	c.mu.Unlock()
+	log(l, n)
+	t.negotiated(n)
 }
 
-// closed counts the end of a connection that negotiated has counted as active.
-func (c *counters) closed(i ConnInfo) {
+// closed counts the end of a connection that negotiated has counted as active, and tells
+// of it.
+func (c *counters) closed(i ConnInfo, t *Trace, l *slog.Logger) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.stats.Active--
 	c.stats.BytesRead += i.BytesRead
 	c.stats.BytesWritten += i.BytesWritten
 	if i.Reason != "" {
 		count(&c.stats.Failed, i.Reason)
 	}
+	c.mu.Unlock()
+	if i.Reason != "" {
+		log(l, Negotiation{Via: i.Via, Reason: i.Reason, Err: i.Err, RemoteAddr: i.RemoteAddr})
+	}
+	t.closed(i)
+}
+
+func log(l *slog.Logger, n Negotiation) {
+	if l == nil {
+		return
+	}
+	level, msg := slog.LevelInfo, "h2c: negotiated"
+	switch {
+	case n.Reason != "" && n.Via == ViaHTTP1:
+		msg = "h2c: declined"
+	case n.Reason != "":
+		level, msg = slog.LevelWarn, "h2c: failed"
+	}
+	attrs := []slog.Attr{slog.String("via", string(n.Via)), slog.String("remote", n.RemoteAddr)}
+	if n.Reason != "" {
+		attrs = append(attrs, slog.String("reason", string(n.Reason)))
+	}
+	if n.Err != nil {
+		attrs = append(attrs, slog.Any("error", n.Err))
+	}
+	l.LogAttrs(context.Background(), level, msg, attrs...)
 }
 
 func count(m *map[Reason]int64, r Reason) {

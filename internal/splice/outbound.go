@@ -20,9 +20,7 @@ type outbound struct {
 	sent int    // octets written so far, Config.Accept included
 	buf  []byte // to be written
 
-	head    []byte // of a frame, until it can be judged
-	payload int    // octets of the frame that pass unseen
-
+	frames   frames
 	accepted bool // the engine will answer the injected request
 	refused  bool // the engine goes away, and will not
 	isAcked  bool // the acknowledgement of the injected SETTINGS has been dropped
@@ -35,7 +33,7 @@ func (out *outbound) write(p []byte) (int, error) {
 		c.refuse(stateNew)
 		return 0, c.err()
 	}
-	out.filter(p)
+	out.buf = out.frames.filter(out.buf, p)
 	if out.refused {
 		c.refuse(stateTaken)
 		return 0, c.err()
@@ -54,80 +52,51 @@ func (out *outbound) write(p []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if out.settled() && isClosed(out.prefaced) {
+	if out.settled() && out.frames.atBoundary() && isClosed(out.prefaced) {
 		c.out.Store(nil)
 	}
 	return len(p), nil
 }
 
 func (out *outbound) settled() bool {
-	return out.accepted && out.isAcked && out.owed == 0 && out.payload == 0 && len(out.head) == 0
+	return out.accepted && out.isAcked && out.owed == 0
 }
 
-// filter appends to buf what the client may see of p.
-func (out *outbound) filter(p []byte) {
-	for len(p) > 0 && !out.settled() {
-		if out.payload > 0 {
-			n := min(out.payload, len(p))
-			out.buf = append(out.buf, p[:n]...)
-			out.payload -= n
-			p = p[n:]
-			continue
-		}
-		n := min(out.wanted(), len(p))
-		out.head = append(out.head, p[:n]...)
-		p = p[n:]
-		if out.wanted() == 0 {
-			out.judge()
-		}
-	}
-	out.buf = append(out.buf, p...)
-}
-
-// wanted returns how many octets of a frame are missing in head until it can be judged.
-func (out *outbound) wanted() int {
-	if len(out.head) < frameHeaderLen {
-		return frameHeaderLen - len(out.head)
-	}
-	inspect := 0
-	header := frameHeader(out.head)
+// inspect returns how much of a frame's payload judge needs.
+func (out *outbound) inspect(header frameHeader) int {
 	switch header.frameType() {
 	case http2.FrameWindowUpdate, http2.FrameGoAway:
-		inspect = 4
+		return 4
 	case http2.FramePing:
-		inspect = len(marker)
+		return len(marker)
 	}
-	return frameHeaderLen + min(inspect, header.length()) - len(out.head)
+	return 0
 }
 
-// judge decides about the frame that begins with head.
-func (out *outbound) judge() {
-	header, payload := frameHeader(out.head[:frameHeaderLen]), out.head[frameHeaderLen:]
-	pass := true
+// judge reports whether the client is to see a frame.
+func (out *outbound) judge(header frameHeader, payload []byte) bool {
 	switch header.frameType() {
 	case http2.FrameSettings:
 		// The client never sent the frame that the first acknowledgement answers: the 101
 		// was the answer to it.
 		// https://www.rfc-editor.org/rfc/rfc7540.html#section-3.2.1
 		if header.isSettings(true) && !out.isAcked {
-			out.isAcked, pass = true, false
+			out.isAcked = true
+			return false
 		}
 	case http2.FramePing:
 		if !out.accepted && header.flags().Has(http2.FlagPingAck) && string(payload) == marker {
-			out.accepted, pass = true, false
+			out.accepted = true
+			return false
 		}
 	case http2.FrameGoAway:
 		// A last stream of 0: the engine was told to shut down before it read the request,
 		// and ignores it. https://www.rfc-editor.org/rfc/rfc9113.html#section-6.8
 		out.refused = !out.accepted && lastStream(payload) == 0
 	case http2.FrameWindowUpdate:
-		pass = out.windowUpdate(header, payload)
+		return out.windowUpdate(header, payload)
 	}
-	if pass {
-		out.buf = append(out.buf, out.head...)
-		out.payload = header.length() - len(payload)
-	}
-	out.head = out.head[:0]
+	return true
 }
 
 func lastStream(payload []byte) uint32 {

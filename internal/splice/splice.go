@@ -114,7 +114,9 @@ func New(nc net.Conn, cfg Config) *Conn {
 	in := &inbound{c: c, handshake: h, pending: []byte(http2.ClientPreface)}
 	in.next = in.afterPreface
 	c.in.Store(in)
-	c.out.Store(&outbound{c: c, handshake: h, owed: cfg.InjectedData, isAcked: !h.upgraded, accepted: !h.upgraded})
+	out := &outbound{c: c, handshake: h, owed: cfg.InjectedData, isAcked: !h.upgraded, accepted: !h.upgraded}
+	out.frames = frames{inspect: out.inspect, judge: out.judge, settled: out.settled}
+	c.out.Store(out)
 	return c
 }
 

@@ -1,0 +1,238 @@
+package h2c
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+
+	"golang.org/x/net/http/httpguts"
+	"golang.org/x/net/http2"
+
+	"github.com/seed78dc1b7f/h2c/internal/splice"
+)
+
+// offeredSettings are in force for stream 1. They do not say more than the SETTINGS frame of
+// net/http, which follows the 101. Its window is large, so that a response seldom waits.
+//
+// https://www.rfc-editor.org/rfc/rfc7540.html#section-3.2.1
+var offeredSettings = EncodeSettings(
+	http2.Setting{ID: http2.SettingEnablePush, Val: 0},
+	http2.Setting{ID: http2.SettingInitialWindowSize, Val: 4 << 20},
+)
+
+// offer sends a request that offers to switch to HTTP/2, and returns the answer to it, in
+// whatever protocol it came.
+func (t *Transport) offer(o *origin, req *http.Request, turn *turn) (*http.Response, error) {
+	req, err := withReadBody(req)
+	if err != nil {
+		return nil, err
+	}
+	resp, nc, err := t.sendOffer(req)
+	switch {
+	case err != nil && errors.Is(err, errHTTP2Only):
+		return nil, t.foundHTTP2Only(o, err)
+	case err != nil && nc == nil, req.Context().Err() != nil:
+		return nil, err // nothing was sent, or nobody waits
+	case errors.Is(err, errSwitch):
+		return nil, t.failed(ViaUpgrade, ReasonSwitchInvalid, err, o.addr)
+	case err != nil || rejected(resp.StatusCode):
+		// The offer itself may be what the server cannot bear.
+		return t.withoutOffer(o, req, resp, err, turn)
+	case resp.StatusCode != http.StatusSwitchingProtocols:
+		o.refuse()
+		t.negotiated(Negotiation{Via: ViaHTTP1, Reason: ReasonRefused, RemoteAddr: o.addr})
+		return resp, nil
+	}
+	return t.switched(o, req, resp, nc, turn)
+}
+
+var errSwitch = errors.New("101 that does not switch to h2c")
+
+func rejected(status int) bool {
+	return status == http.StatusBadRequest || status == http.StatusRequestEntityTooLarge || status >= 500
+}
+
+// sendOffer sends req over HTTP/1.1 with the offer in it. The connection is nil if there
+// was none.
+func (t *Transport) sendOffer(req *http.Request) (*http.Response, *wire, error) {
+	var used *wire
+	wrote := make(chan struct{})
+	ctx := httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
+		GotConn:      func(info httptrace.GotConnInfo) { used, _ = info.Conn.(*wire) },
+		WroteRequest: func(httptrace.WroteRequestInfo) { closeOnce(wrote) },
+	})
+	offer := req.Clone(ctx)
+	// One line, in the spelling of the RFC: some servers compare octets.
+	offer.Header["Connection"] = []string{"Upgrade, HTTP2-Settings"}
+	offer.Header["Upgrade"] = []string{"h2c"}
+	offer.Header["HTTP2-Settings"] = []string{offeredSettings}
+	resp, err := t.h1.RoundTrip(offer)
+	if err != nil {
+		if used != nil && used.err() != nil {
+			err = used.err()
+		}
+		return nil, used, err
+	}
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		return resp, used, nil
+	}
+	// "A server that sends a 101 response MUST include an Upgrade header field"
+	// https://www.rfc-editor.org/rfc/rfc9110.html#section-15.2.2
+	_, writable := resp.Body.(io.Writer)
+	if !writable || used == nil || !httpguts.HeaderValuesContainsToken(resp.Header["Upgrade"], "h2c") {
+		resp.Body.Close()
+		return nil, used, fmt.Errorf("%w: Upgrade is %q", errSwitch, resp.Header["Upgrade"])
+	}
+	select {
+	case <-wrote: // a request must be whole before any frame
+		return resp, used, nil
+	case <-req.Context().Done():
+		resp.Body.Close()
+		return nil, used, context.Cause(req.Context())
+	}
+}
+
+func closeOnce(ch chan struct{}) {
+	select {
+	case <-ch:
+	default:
+		close(ch)
+	}
+}
+
+// switched makes an HTTP/2 connection of one that was switched by a 101, and returns the
+// response that comes on stream 1.
+func (t *Transport) switched(o *origin, req *http.Request, resp *http.Response, w *wire, turn *turn) (*http.Response, error) {
+	sc := splice.NewClient(&bodyConn{wire: w, body: resp.Body})
+	t.speaksHTTP2(w, ViaUpgrade, o.addr)
+	cc, err := t.newClient(sc, o.addr)
+	if err != nil {
+		sc.Close()
+		return nil, err
+	}
+	c := &clientConn{origin: o, wire: w, cc: cc}
+	if err := sc.Ready(req.Context()); err != nil {
+		c.cc.Close()
+		return nil, err
+	}
+	go func() {
+		select {
+		case <-sc.Requested():
+			o.add(c)
+		case <-sc.Done():
+		}
+		turn.end()
+	}()
+	// The server has the request; this is to say what kind of response it is.
+	first := &http.Request{
+		Method: req.Method,
+		URL:    req.URL,
+		Host:   req.Host,
+		Header: make(http.Header),
+	}
+	for _, name := range []string{"Accept-Encoding", "Range"} {
+		if v, ok := req.Header[name]; ok {
+			first.Header[name] = v
+		}
+	}
+	resp, err = c.cc.RoundTrip(first.WithContext(untraced{req.Context(), true}))
+	if err != nil {
+		select {
+		case <-sc.Requested():
+		default:
+			c.cc.Close() // nobody else can use it
+		}
+		return nil, c.explain(req, err)
+	}
+	return resp, nil
+}
+
+// bodyConn is a connection whose octets come from the body of a 101: those that came with
+// it are there.
+type bodyConn struct {
+	*wire
+	body io.ReadCloser
+}
+
+func (c *bodyConn) Read(p []byte) (int, error) { return c.body.Read(p) }
+func (c *bodyConn) Close() error               { return c.body.Close() }
+
+var _ net.Conn = (*bodyConn)(nil)
+
+// withoutOffer repeats a request whose offer was answered by an error, if it may be
+// repeated, and remembers the origin as one that declines.
+func (t *Transport) withoutOffer(o *origin, req *http.Request, resp *http.Response, cause error, turn *turn) (*http.Response, error) {
+	o.refuse()
+	t.negotiated(Negotiation{Via: ViaHTTP1, Reason: ReasonRejected, Err: cause, RemoteAddr: o.addr})
+	turn.end()
+	again, err := replay(req)
+	if err != nil || !mayRepeat(req) {
+		return resp, cause
+	}
+	if resp != nil {
+		discard(resp)
+	}
+	return t.overHTTP1(again)
+}
+
+// offerFirst makes an offer with a request of its own, where req cannot carry it, and
+// reports whether the origin accepts HTTP/2. net/http answers "OPTIONS *" before any
+// handler, so that form would never switch there.
+func (t *Transport) offerFirst(o *origin, req *http.Request, turn *turn) (accepted bool, err error) {
+	u := *req.URL
+	u.Path, u.RawPath, u.RawQuery, u.Opaque = "/", "", "", ""
+	options := &http.Request{Method: http.MethodOptions, URL: &u, Host: req.Host, Header: make(http.Header)}
+	if agent, ok := req.Header["User-Agent"]; ok {
+		options.Header["User-Agent"] = agent
+	}
+	resp, err := t.offer(o, options.WithContext(untraced{req.Context(), false}), turn)
+	var again *retryError
+	if errors.As(err, &again) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	discard(resp)
+	return resp.ProtoMajor == 2, nil
+}
+
+// discard reads a little of a body, so that its connection may be used again.
+func discard(resp *http.Response) {
+	io.CopyN(io.Discard, resp.Body, 4<<10)
+	resp.Body.Close()
+}
+
+// withReadBody returns req with its body in memory, so that it can be replayed.
+func withReadBody(req *http.Request) (*http.Request, error) {
+	if !hasBody(req) {
+		return req, nil
+	}
+	body, err := io.ReadAll(io.LimitReader(req.Body, req.ContentLength+1))
+	req.Body.Close()
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(body)) != req.ContentLength {
+		return nil, fmt.Errorf("h2c: body of %d octets with ContentLength %d", len(body), req.ContentLength)
+	}
+	read := *req
+	read.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+	read.Body, _ = read.GetBody()
+	return &read, nil
+}
+
+// foundHTTP2Only notes that the server speaks nothing but HTTP/2. It has processed nothing.
+func (t *Transport) foundHTTP2Only(o *origin, cause error) error {
+	err := t.failed(ViaUpgrade, ReasonHTTP2Only, cause, o.addr)
+	if t.Mode != ModeAuto {
+		return err
+	}
+	o.prefer(priorKnowledge)
+	return &retryError{cause: err}
+}

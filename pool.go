@@ -1,0 +1,171 @@
+package h2c
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+)
+
+// An origin is what a Transport knows of one host and port.
+type origin struct {
+	t    *Transport
+	addr string // host:port
+
+	mu           sync.Mutex
+	protocol     protocol
+	refusedUntil time.Time
+	conns        []*clientConn
+	negotiation  chan struct{} // closed when the one in progress ends; nil: there is none
+}
+
+// protocol is what an origin is known to take besides HTTP/1.1.
+type protocol int
+
+const (
+	unknown protocol = iota
+	priorKnowledge
+)
+
+// A clientConn is an HTTP/2 connection in the pool.
+type clientConn struct {
+	origin *origin
+	wire   *wire
+	cc     *http.ClientConn
+}
+
+func (t *Transport) origin(u *url.URL) *origin {
+	addr := u.Host
+	if u.Port() == "" {
+		addr = net.JoinHostPort(u.Hostname(), "80")
+	}
+	addr = strings.ToLower(addr)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	o, ok := t.origins[addr]
+	if !ok {
+		o = &origin{t: t, addr: addr}
+		t.origins[addr] = o
+	}
+	return o
+}
+
+func (t *Transport) allConns() []*clientConn {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var all []*clientConn
+	for _, o := range t.origins {
+		o.mu.Lock()
+		all = append(all, o.conns...)
+		o.mu.Unlock()
+	}
+	return all
+}
+
+// A turn is a request's turn to find out what an origin speaks, while others wait.
+type turn struct {
+	o    *origin
+	done chan struct{}
+	once sync.Once
+}
+
+// end lets the others go on.
+func (t *turn) end() {
+	t.once.Do(func() {
+		t.o.mu.Lock()
+		t.o.negotiation = nil
+		t.o.mu.Unlock()
+		close(t.done)
+	})
+}
+
+// turn returns a connection with a stream reserved on it; or the turn to negotiate one; or
+// neither, when the request is to go over HTTP/1.1.
+func (t *Transport) turn(o *origin, req *http.Request) (*clientConn, *turn, error) {
+	var expired <-chan time.Time
+	for {
+		c, turn, wait := o.next(t.Mode)
+		if wait == nil {
+			return c, turn, nil
+		}
+		if expired == nil && t.Mode != ModePriorKnowledge && t.handshakeTimeout() > 0 {
+			timer := time.NewTimer(t.handshakeTimeout())
+			defer timer.Stop()
+			expired = timer.C
+		}
+		select {
+		case <-wait:
+		case <-expired:
+			return nil, nil, nil
+		case <-req.Context().Done():
+			return nil, nil, context.Cause(req.Context())
+		}
+	}
+}
+
+// next returns what turn does, or what to wait for.
+func (o *origin) next(mode Mode) (*clientConn, *turn, <-chan struct{}) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, c := range o.conns {
+		if c.cc.Reserve() == nil {
+			return c, nil, nil
+		}
+	}
+	if mode != ModePriorKnowledge && time.Now().Before(o.refusedUntil) {
+		return nil, nil, nil
+	}
+	if o.negotiation != nil {
+		return nil, nil, o.negotiation
+	}
+	o.negotiation = make(chan struct{})
+	return nil, &turn{o: o, done: o.negotiation}, nil
+}
+
+func (o *origin) speaks() protocol {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.protocol
+}
+
+// prefer notes what the origin takes.
+func (o *origin) prefer(p protocol) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.protocol = p
+	o.refusedUntil = time.Time{}
+}
+
+// refuse notes that the origin declined an offer.
+func (o *origin) refuse() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.refusedUntil = time.Now().Add(o.t.refusalTTL())
+}
+
+// add puts a connection into the pool.
+func (o *origin) add(c *clientConn) {
+	o.mu.Lock()
+	o.conns = append(o.conns, c)
+	o.mu.Unlock()
+	c.cc.SetStateHook(func(cc *http.ClientConn) {
+		if cc.Err() != nil {
+			o.forget(c)
+		}
+	})
+}
+
+// forget takes a connection out of the pool. Requests in progress on it go on.
+func (o *origin) forget(c *clientConn) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for i, other := range o.conns {
+		if other == c {
+			o.conns = append(o.conns[:i:i], o.conns[i+1:]...)
+			return
+		}
+	}
+}

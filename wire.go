@@ -1,0 +1,93 @@
+package h2c
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+var (
+	errHTTP1Only = errors.New("the server answers in HTTP/1")
+	errHTTP2Only = errors.New("the server answers in HTTP/2")
+)
+
+// A wire is a connection that a Transport has dialed. It looks at the first octet that the
+// server sends, which tells the protocols apart: HTTP/1 begins with a letter, and the
+// SETTINGS or GOAWAY frame of an HTTP/2 server with the length of a short payload.
+//
+// https://www.rfc-editor.org/rfc/rfc9113.html#section-3.4
+type wire struct {
+	net.Conn
+	onFirst func(http2 bool) error // called with the first octet; an error ends the connection
+	onClose func(*wire)
+
+	seen          atomic.Bool // the first octet has come
+	failed        atomic.Pointer[error]
+	read, written atomic.Int64
+	once          sync.Once
+
+	// When it began to speak HTTP/2, and how. Guarded by the Transport's lock.
+	via                       Via
+	opened                    time.Time
+	closed                    bool
+	readBefore, writtenBefore int64
+}
+
+func (w *wire) Read(p []byte) (int, error) {
+	n, err := w.Conn.Read(p)
+	w.read.Add(int64(n))
+	if n > 0 && !w.seen.Load() {
+		w.seen.Store(true)
+		if err := w.onFirst(p[0] == 0); err != nil {
+			return 0, w.fail(err)
+		}
+	}
+	return n, err
+}
+
+func (w *wire) Write(p []byte) (int, error) {
+	n, err := w.Conn.Write(p)
+	w.written.Add(int64(n))
+	return n, err
+}
+
+// fail notes why the connection is of no use.
+func (w *wire) fail(err error) error {
+	w.failed.CompareAndSwap(nil, &err)
+	return err
+}
+
+// err returns what the first octet told against the connection.
+func (w *wire) err() error {
+	if err := w.failed.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// ReadFrom lets the connection take what r holds in its own way, such as sendfile.
+func (w *wire) ReadFrom(r io.Reader) (int64, error) {
+	n, err := io.Copy(w.Conn, r)
+	w.written.Add(n)
+	return n, err
+}
+
+// CloseWrite shuts the writing side down, where the connection can.
+func (w *wire) CloseWrite() error {
+	if half, ok := w.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// NetConn returns the connection that was dialed.
+func (w *wire) NetConn() net.Conn { return w.Conn }
+
+func (w *wire) Close() error {
+	err := w.Conn.Close()
+	w.once.Do(func() { w.onClose(w) })
+	return err
+}
