@@ -1,9 +1,10 @@
 // Command h2c is a tool for HTTP/2 on cleartext connections.
 //
 //	h2c serve [flags]
+//	h2c probe [flags] URL
 //
 // serve is a server for files, for what is behind a reverse proxy, or for diagnostics of
-// the connection. See h2c serve -h.
+// the connection. probe shows what a server does with HTTP/2. See h2c COMMAND -h.
 package main
 
 import (
@@ -33,6 +34,7 @@ type command struct {
 
 var commands = []command{
 	{"serve", "serve HTTP/2 and HTTP/1.1 on cleartext connections", serve},
+	{"probe", "show what a server, or the proxy before it, does with HTTP/2", probe},
 }
 
 func main() {
