@@ -1,5 +1,6 @@
 // Command h2c is a tool for HTTP/2 on cleartext connections.
 //
+//	h2c get [flags] URL...
 //	h2c serve [flags]
 //	h2c probe [flags] URL
 //
@@ -33,6 +34,7 @@ type command struct {
 }
 
 var commands = []command{
+	{"get", "get URLs over HTTP/2 or HTTP/1.1, and show the exchange", get},
 	{"serve", "serve HTTP/2 and HTTP/1.1 on cleartext connections", serve},
 	{"probe", "show what a server, or the proxy before it, does with HTTP/2", probe},
 }
