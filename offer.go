@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"sync"
 
 	"golang.org/x/net/http/httpguts"
 	"golang.org/x/net/http2"
@@ -120,13 +121,17 @@ func (t *Transport) switched(o *origin, req *http.Request, resp *http.Response, 
 		c.cc.Close()
 		return nil, err
 	}
+	publish := sync.OnceFunc(func() {
+		o.add(c)
+		turn.end()
+	})
 	go func() {
 		select {
 		case <-sc.Requested():
-			o.add(c)
+			publish()
 		case <-sc.Done():
+			turn.end()
 		}
-		turn.end()
 	}()
 	// The server has the request; this is to say what kind of response it is.
 	first := &http.Request{
@@ -149,6 +154,7 @@ func (t *Transport) switched(o *origin, req *http.Request, resp *http.Response, 
 		}
 		return nil, c.explain(req, err)
 	}
+	publish()
 	return resp, nil
 }
 

@@ -153,7 +153,7 @@ func (o *origin) add(c *clientConn) {
 	o.mu.Unlock()
 	c.cc.SetStateHook(func(cc *http.ClientConn) {
 		if cc.Err() != nil {
-			o.forget(c)
+			go o.forget(c) // the hook may run in Reserve, which next calls under the lock
 		}
 	})
 }
