@@ -91,6 +91,7 @@ var suite = []suiteCase{
 	{name: "timeout handler", handler: func(w http.ResponseWriter, r *http.Request) {
 		http.TimeoutHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			<-r.Context().Done()
+			time.Sleep(100 * time.Millisecond) // so that it is not done in time
 		}), time.Millisecond, "too slow").ServeHTTP(w, r)
 	}},
 	{name: "aborted", handler: func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) }},
