@@ -3,6 +3,7 @@ package h2c_test
 import (
 	"bufio"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -153,4 +154,43 @@ func footprint() (heap, stack, goroutines int64) {
 	}
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc), int64(m.StackInuse), int64(runtime.NumGoroutine())
+}
+
+// BenchmarkClient sends requests on a connection that was upgraded, and on one that the
+// client of net/http began by prior knowledge.
+func BenchmarkClient(b *testing.B) {
+	prior := &http.Transport{Protocols: new(http.Protocols)}
+	prior.Protocols.SetUnencryptedHTTP2(true)
+	for _, c := range []struct {
+		name string
+		rt   http.RoundTripper
+	}{
+		{"upgraded", new(h2c.Transport)},
+		{"nethttp", prior},
+	} {
+		for _, size := range []int{5, 1 << 20} {
+			b.Run(fmt.Sprintf("%s/%d", c.name, size), func(b *testing.B) {
+				body := make([]byte, size)
+				hs := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.Write(body) })}
+				if err := h2c.ConfigureServer(hs, nil); err != nil {
+					b.Fatal(err)
+				}
+				url := "http://" + listen(b, hs)
+				b.SetBytes(int64(size))
+				b.ReportAllocs()
+				for b.Loop() {
+					req, err := http.NewRequest("GET", url, nil)
+					if err != nil {
+						b.Fatal(err)
+					}
+					resp, err := c.rt.RoundTrip(req)
+					if err != nil || resp.ProtoMajor != 2 {
+						b.Fatal(resp, err)
+					}
+					io.Copy(io.Discard, resp.Body)
+					resp.Body.Close()
+				}
+			})
+		}
+	}
 }

@@ -86,6 +86,7 @@ type Transport struct {
 	mu      sync.Mutex
 	closed  bool
 	origins map[string]*origin
+	sweepAt int                // how many origins
 	wires   map[*wire]struct{} // everything that was dialed and is open
 }
 
@@ -117,6 +118,7 @@ func (t *Transport) init() {
 			return ctx.Value(dialedKey{}).(net.Conn), nil
 		}
 		t.origins = make(map[string]*origin)
+		t.sweepAt = minSweep
 		t.wires = make(map[*wire]struct{})
 	})
 }
@@ -139,9 +141,6 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	if !t.takes(req) {
 		return t.base.RoundTrip(req)
-	}
-	if t.Mode == ModeHTTP1 || t.base.DisableKeepAlives {
-		return t.overHTTP1(req)
 	}
 	asked := req
 	o := t.origin(req.URL)
@@ -189,6 +188,9 @@ func (t *Transport) takes(req *http.Request) bool {
 
 // attempt sends a request in the way that its origin calls for now.
 func (t *Transport) attempt(o *origin, req *http.Request) (*http.Response, error) {
+	if t.staysHTTP1(o, req) {
+		return t.overHTTP1(o, req)
+	}
 	c, turn, err := t.turn(o, req)
 	switch {
 	case err != nil:
@@ -197,12 +199,7 @@ func (t *Transport) attempt(o *origin, req *http.Request) (*http.Response, error
 	case c != nil:
 		return t.overStream(c, req, true)
 	case turn == nil:
-		resp, err := t.overHTTP1(req)
-		if errors.Is(err, errHTTP2Only) && t.Mode == ModeAuto {
-			o.prefer(priorKnowledge)
-			return nil, &retryError{cause: err}
-		}
-		return resp, err
+		return t.overHTTP1(o, req)
 	}
 
 	// It is for this request to find out what the origin speaks.
@@ -230,37 +227,43 @@ func (t *Transport) attempt(o *origin, req *http.Request) (*http.Response, error
 		return nil, &retryError{cause: errNoConn, untouched: true}
 	}
 	turn.end()
-	return t.overHTTP1(req)
+	return t.overHTTP1(o, req)
 }
 
 // errNoConn is what a request gets if connections keep ending before it is sent.
 var errNoConn = errors.New("h2c: the server accepts HTTP/2, but its connections do not last")
 
+// staysHTTP1 reports whether a request says something of its connection, which it should
+// not share then.
+func (t *Transport) staysHTTP1(o *origin, req *http.Request) bool {
+	if t.Mode == ModeHTTP1 || t.base.DisableKeepAlives {
+		return true
+	}
+	return (req.Close || len(req.Header["Connection"]) > 0 || req.Method == http.MethodConnect) &&
+		t.Mode != ModePriorKnowledge && o.speaks() != priorKnowledge
+}
+
 // carriesOffer reports whether a request is one to make an offer with.
 func (t *Transport) carriesOffer(req *http.Request) bool {
-	if req.Method == http.MethodConnect || req.Close || len(req.Header["Connection"]) > 0 {
-		return false
-	}
 	return !hasBody(req) || req.ContentLength > 0 && req.ContentLength <= t.MaxUpgradeBodyBytes
 }
 
 // overHTTP1 sends a request over HTTP/1.1.
-func (t *Transport) overHTTP1(req *http.Request) (*http.Response, error) {
+func (t *Transport) overHTTP1(o *origin, req *http.Request) (*http.Response, error) {
 	var used *wire
 	ctx := httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
 		GotConn: func(info httptrace.GotConnInfo) { used, _ = info.Conn.(*wire) },
 	})
 	resp, err := t.h1.RoundTrip(req.WithContext(ctx))
-	if err != nil {
-		if used != nil && used.err() != nil {
-			err = &HandshakeError{Reason: ReasonHTTP2Only, Err: used.err()}
-		}
+	switch {
+	case err != nil && used != nil && used.err() != nil:
+		return nil, t.foundHTTP2Only(o, used.err())
+	case err != nil:
 		return nil, err
 	}
-	resp.Request = req
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		resp.Body.Close()
-		return nil, t.failed(ViaUpgrade, ReasonSwitchInvalid, errUnasked, req.URL.Host)
+		return nil, t.failed(ViaUpgrade, ReasonSwitchInvalid, errUnasked, o.addr)
 	}
 	return resp, nil
 }

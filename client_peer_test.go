@@ -667,3 +667,102 @@ func TestClient_C11_shutdownUnderLoad(t *testing.T) {
 	cancel()
 	wg.Wait()
 }
+
+// The context of the request that made the connection ends with that request.
+func TestClient_contextOfFirstRequest(t *testing.T) {
+	ts := serve(t, configured, via)
+	tr := transport(t, ts.l, new(h2c.Transport))
+	ctx, cancel := context.WithCancel(context.Background())
+	req, _ := http.NewRequestWithContext(ctx, "GET", "http://example.com/", nil)
+	resp, err := tr.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	cancel()
+	for range 3 {
+		fetch(t, tr, "GET", "/", "")
+	}
+	if got := tr.Stats(); got.Upgraded != 1 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// A request that says something of its connection does not share one.
+func TestClient_closeAfter(t *testing.T) {
+	ts := serve(t, configured, via)
+	tr := transport(t, ts.l, new(h2c.Transport))
+	fetch(t, tr, "GET", "/", "")
+	req, _ := http.NewRequest("GET", "http://example.com/", nil)
+	req.Close = true
+	resp, err := tr.RoundTrip(req)
+	if err != nil || resp.ProtoMajor != 1 {
+		t.Errorf("got %v, %v", resp, err)
+	}
+	resp.Body.Close()
+	if got := fetch(t, tr, "GET", "/", ""); !strings.HasPrefix(got, "HTTP/2.0 200") {
+		t.Errorf("got %q", got)
+	}
+	if got := tr.Stats(); got.Upgraded != 1 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// Who waits for an offer that is declined goes on at once, whatever RefusalTTL.
+func TestClient_C05_waitersDoNotAsk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var offers atomic.Int64
+		l := peers(t, func(p *peer) {
+			for {
+				req, _, err := p.request()
+				if err != nil {
+					return
+				}
+				if req.Header.Get("Upgrade") != "" {
+					offers.Add(1)
+				}
+				time.Sleep(time.Second)
+				p.send("HTTP/1.1 200 OK\nContent-Length: 2\n\nok")
+			}
+		})
+		tr := transport(t, l, &h2c.Transport{RefusalTTL: -1})
+		start := time.Now()
+		var wg sync.WaitGroup
+		for range 50 {
+			wg.Go(func() { fetch(t, tr, "GET", "/", "") })
+		}
+		wg.Wait()
+		if took := time.Since(start); took != 2*time.Second || offers.Load() != 1 {
+			t.Errorf("took %v with %d offers, want 2s with 1", took, offers.Load())
+		}
+		tr.Close()
+	})
+}
+
+// A slow answer to the offer holds others for HandshakeTimeout only.
+func TestClient_slowOffer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := peers(t, func(p *peer) {
+			for {
+				req, _, err := p.request()
+				if err != nil {
+					return
+				}
+				if req.Header.Get("Upgrade") != "" {
+					time.Sleep(time.Hour)
+				}
+				p.send("HTTP/1.1 200 OK\nContent-Length: 2\n\nok")
+			}
+		})
+		tr := transport(t, l, &h2c.Transport{HandshakeTimeout: 2 * time.Second})
+		start := time.Now()
+		go fetch(t, tr, "GET", "/", "")
+		synctest.Wait()
+		fetch(t, tr, "GET", "/", "")
+		if took := time.Since(start); took != 2*time.Second {
+			t.Errorf("took %v, want 2s", took)
+		}
+		time.Sleep(time.Hour)
+		tr.Close()
+	})
+}

@@ -37,7 +37,7 @@ func (t *Transport) offer(o *origin, req *http.Request, turn *turn) (*http.Respo
 	switch {
 	case err != nil && errors.Is(err, errHTTP2Only):
 		return nil, t.foundHTTP2Only(o, err)
-	case err != nil && nc == nil, req.Context().Err() != nil:
+	case err != nil && (nc == nil || req.Context().Err() != nil):
 		return nil, err // nothing was sent, or nobody waits
 	case errors.Is(err, errSwitch):
 		return nil, t.failed(ViaUpgrade, ReasonSwitchInvalid, err, o.addr)
@@ -183,7 +183,7 @@ func (t *Transport) withoutOffer(o *origin, req *http.Request, resp *http.Respon
 	if resp != nil {
 		discard(resp)
 	}
-	return t.overHTTP1(again)
+	return t.overHTTP1(o, again)
 }
 
 // offerFirst makes an offer with a request of its own, where req cannot carry it, and

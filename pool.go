@@ -18,6 +18,7 @@ type origin struct {
 	mu           sync.Mutex
 	protocol     protocol
 	refusedUntil time.Time
+	refusals     int
 	conns        []*clientConn
 	negotiation  chan struct{} // closed when the one in progress ends; nil: there is none
 }
@@ -47,11 +48,29 @@ func (t *Transport) origin(u *url.URL) *origin {
 	defer t.mu.Unlock()
 	o, ok := t.origins[addr]
 	if !ok {
+		if len(t.origins) >= t.sweepAt {
+			t.sweep()
+		}
 		o = &origin{t: t, addr: addr}
 		t.origins[addr] = o
 	}
 	return o
 }
+
+// sweep forgets origins of which there is nothing to know, when there are twice as many as
+// were left the last time.
+func (t *Transport) sweep() {
+	for addr, o := range t.origins {
+		o.mu.Lock()
+		if len(o.conns) == 0 && o.negotiation == nil && o.protocol == unknown && time.Now().After(o.refusedUntil) {
+			delete(t.origins, addr)
+		}
+		o.mu.Unlock()
+	}
+	t.sweepAt = max(minSweep, 2*len(t.origins))
+}
+
+const minSweep = 1024
 
 func (t *Transport) allConns() []*clientConn {
 	t.mu.Lock()
@@ -86,8 +105,8 @@ func (t *turn) end() {
 // neither, when the request is to go over HTTP/1.1.
 func (t *Transport) turn(o *origin, req *http.Request) (*clientConn, *turn, error) {
 	var expired <-chan time.Time
-	for {
-		c, turn, wait := o.next(t.Mode)
+	for refusals := -1; ; {
+		c, turn, wait := o.next(t.Mode, &refusals)
 		if wait == nil {
 			return c, turn, nil
 		}
@@ -106,8 +125,9 @@ func (t *Transport) turn(o *origin, req *http.Request) (*clientConn, *turn, erro
 	}
 }
 
-// next returns what turn does, or what to wait for.
-func (o *origin) next(mode Mode) (*clientConn, *turn, <-chan struct{}) {
+// next returns what turn does, or what to wait for. Who has waited for an offer that was
+// declined, as *refusals tells, does not make another.
+func (o *origin) next(mode Mode, refusals *int) (*clientConn, *turn, <-chan struct{}) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, c := range o.conns {
@@ -115,9 +135,11 @@ func (o *origin) next(mode Mode) (*clientConn, *turn, <-chan struct{}) {
 			return c, nil, nil
 		}
 	}
-	if mode != ModePriorKnowledge && time.Now().Before(o.refusedUntil) {
+	waited := *refusals >= 0 && o.refusals > *refusals
+	if mode != ModePriorKnowledge && (waited || time.Now().Before(o.refusedUntil)) {
 		return nil, nil, nil
 	}
+	*refusals = o.refusals
 	if o.negotiation != nil {
 		return nil, nil, o.negotiation
 	}
@@ -144,6 +166,7 @@ func (o *origin) refuse() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.refusedUntil = time.Now().Add(o.t.refusalTTL())
+	o.refusals++
 }
 
 // add puts a connection into the pool.
