@@ -117,24 +117,38 @@ func overridden(later []http2.Setting, id http2.SettingID) bool {
 }
 
 // headerBlock encodes fields in a way that leaves the decoder's dynamic table alone, since
-// the client's encoder has not sent this block: names from the static table or literal,
-// values literal and never indexed, no table size update.
+// the client's encoder has not sent this block: as literals that are never indexed, without
+// a table size update.
 // https://www.rfc-editor.org/rfc/rfc7541.html#section-6.2.3
 func headerBlock(fields []hpack.HeaderField) []byte {
-	var block writer
-	enc := hpack.NewEncoder(&block)
+	n := 0
 	for _, f := range fields {
-		f.Sensitive = true
-		enc.WriteField(f) // a writer does not fail
+		n += len(f.Name) + len(f.Value) + 8
+	}
+	block := make([]byte, 0, n)
+	for _, f := range fields {
+		block = append(block, 0x10)
+		block = appendString(block, f.Name)
+		block = appendString(block, f.Value)
 	}
 	return block
 }
 
-type writer []byte
-
-func (w *writer) Write(p []byte) (int, error) {
-	*w = append(*w, p...)
-	return len(p), nil
+// appendString appends a string literal without Huffman coding.
+// https://www.rfc-editor.org/rfc/rfc7541.html#section-5.2
+func appendString(b []byte, s string) []byte {
+	const prefix = 1<<7 - 1
+	if len(s) < prefix {
+		b = append(b, byte(len(s)))
+	} else {
+		b = append(b, prefix)
+		n := len(s) - prefix
+		for ; n >= 1<<7; n >>= 7 {
+			b = append(b, byte(n)|1<<7)
+		}
+		b = append(b, byte(n))
+	}
+	return append(b, s...)
 }
 
 func settingAt(b []byte) (id http2.SettingID, value uint32) {

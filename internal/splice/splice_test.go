@@ -297,6 +297,9 @@ func TestDeadlineInPreface(t *testing.T) {
 
 func TestAppendRequest(t *testing.T) {
 	fields := []hpack.HeaderField{{Name: ":method", Value: "GET"}, {Name: ":path", Value: "/"}, {Name: "x-big", Value: strings.Repeat("~", 40_000)}}
+	for _, n := range []int{0, 1, 126, 127, 128, 254, 255, 16509, 16510, 16511} { // where the length takes another octet
+		fields = append(fields, hpack.HeaderField{Name: "x", Value: strings.Repeat("v", n)})
+	}
 	b := AppendRequest([]byte("before"), Request{
 		Settings: []http2.Setting{{ID: 3, Val: 1}, {ID: 4, Val: 2}, {ID: 3, Val: 3}},
 		Fields:   fields,
