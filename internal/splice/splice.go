@@ -133,7 +133,9 @@ func (c *Conn) Read(p []byte) (int, error) {
 	if in := c.in.Load(); in != nil {
 		return in.read(p)
 	}
-	return c.readConn(p)
+	n, err := c.Conn.Read(p)
+	c.read.Add(int64(n))
+	return n, err
 }
 
 func (c *Conn) readConn(p []byte) (int, error) {
@@ -148,7 +150,11 @@ func (c *Conn) Write(p []byte) (int, error) {
 	if out := c.out.Load(); out != nil {
 		return out.write(p)
 	}
-	return c.writeConn(p)
+	// net/http writes every frame in a goroutine of its own, and one call more makes many
+	// of them grow their stacks.
+	n, err := c.Conn.Write(p)
+	c.written.Add(int64(n))
+	return n, err
 }
 
 func (c *Conn) writeConn(p []byte) (int, error) {
