@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -19,6 +20,8 @@ type progress struct {
 	mu        sync.Mutex
 	unsettled int64 // bodies whose size is not known yet
 	size      int64 // of the others; -1: one of them does not say
+
+	come atomic.Int64 // octets
 }
 
 // newProgress returns a progress of n bodies, or nil unless w is a terminal.
@@ -30,7 +33,7 @@ func newProgress(w io.Writer, n int) *progress {
 	return &progress{w: w, unsettled: int64(n), bar: progressbar.NewOptions64(-1,
 		progressbar.OptionSetWriter(w),
 		progressbar.OptionShowBytes(true),
-		progressbar.OptionShowTotalBytes(true),
+		progressbar.OptionShowCount(),
 		progressbar.OptionUseIECUnits(true),
 		progressbar.OptionSetWidth(30),
 		progressbar.OptionThrottle(100*time.Millisecond),
@@ -63,25 +66,31 @@ func (p *progress) writer(w io.Writer) io.Writer {
 	if p == nil {
 		return w
 	}
-	return &progressWriter{w, p.bar}
+	return &progressWriter{w, p}
 }
 
 type progressWriter struct {
 	io.Writer
-	bar *progressbar.ProgressBar
+	p *progress
 }
 
 func (w *progressWriter) Write(p []byte) (int, error) {
 	n, err := w.Writer.Write(p)
-	w.bar.Add(n)
+	w.p.come.Add(int64(n))
+	w.p.bar.Add(n)
 	return n, err
 }
 
-// end leaves the bar as it is.
+// end leaves a bar that is full, or else says how much has come.
 func (p *progress) end() {
 	if p == nil {
 		return
 	}
+	full := p.bar.IsFinished()
 	p.bar.Exit()
+	if !full {
+		p.bar.Clear()
+		fmt.Fprintf(p.w, "%d octets", p.come.Load())
+	}
 	fmt.Fprintln(p.w)
 }

@@ -45,48 +45,55 @@ func (o *getOptions) run(ctx context.Context, stdin io.Reader, stdout, stderr io
 		DisableCompression:  true, // bodies are written as they come
 		MaxIdleConnsPerHost: maxParallel,
 	}}
-	if o.verbose || o.json {
-		tap := newWiretap(nil)
-		if o.verbose {
-			tap = newWiretap(stderr)
-		}
-		defer tap.close()
+	var tap *wiretap
+	switch {
+	case o.verbose:
+		tap = newWiretap(stderr)
+	case o.json:
+		tap = newWiretap(nil)
+	}
+	if tap != nil {
 		tr.Base.DialContext = tap.DialContext
 	}
-	defer tr.Close() // before the tap, which is to see it
-
 	g := &getter{getOptions: o, ctx: ctx, body: body, stdout: stdout}
 	g.client.Transport = tr
 	g.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	if o.out != "" && !o.verbose {
 		g.progress = newProgress(stderr, len(o.urls))
 	}
-	fetches := g.begin()
-	status := exitOK
-	var messages []error
+
+	status, failures := g.finish(g.begin())
+	tr.Close()
+	if tap != nil {
+		tap.close() // once it has seen connections close; stderr is free then
+	}
+	g.progress.end()
+	for _, err := range failures {
+		fail(err)
+	}
+	return status
+}
+
+// finish waits for each response in turn, and returns the exit status and what failed.
+func (g *getter) finish(fetches []*fetch) (status int, failures []error) {
 	for _, f := range fetches {
 		<-f.done
 		err := f.err
-		if err == nil && o.json {
-			err = f.writeJSON(stdout)
+		if g.json {
+			if writing := f.writeJSON(g.stdout); err == nil {
+				err = writing
+			}
 		}
 		switch {
 		case err != nil:
 			status = exitError
-			messages = append(messages, fmt.Errorf("%s: %w", f.url.Redacted(), err))
+			failures = append(failures, fmt.Errorf("%s: %w", f.url.Redacted(), err))
 		case f.refused:
 			status = cmp.Or(status, exitHTTP)
-			messages = append(messages, fmt.Errorf("%s: %s", f.url.Redacted(), f.resp.Status))
-		}
-		if f.err != nil && o.json {
-			f.writeJSON(stdout)
+			failures = append(failures, fmt.Errorf("%s: %s", f.url.Redacted(), f.resp.Status))
 		}
 	}
-	g.progress.end()
-	for _, err := range messages {
-		fail(err)
-	}
-	return status
+	return status, failures
 }
 
 // begin begins to get the URLs. The first one of each origin goes first, so that it is the
@@ -127,7 +134,7 @@ type fetch struct {
 	file  string          // where the body goes, or empty
 	after *fetch          // which is to begin first, or nil
 	turn  <-chan struct{} // closed when this one may write to stdout
-	begun chan struct{}   // closed when it has a connection, or has ended
+	begun chan struct{}   // closed when its head is sent, or it has ended
 	once  sync.Once
 	done  chan struct{} // closed at the end, when what follows is settled
 

@@ -35,13 +35,13 @@ type timing struct {
 }
 
 // trace returns a context in which a request is followed from now on. It calls begun when
-// the request has a connection, and interim with each 1xx response.
+// the head of the request is sent, and interim with each 1xx response.
 func (t *timing) trace(ctx context.Context, begun func(), interim func(head)) context.Context {
 	t.start = time.Now()
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GetConn: func(string) { begun() },
 		GotConn: t.gotConn,
 		WroteHeaders: func() {
+			begun()
 			t.mu.Lock()
 			defer t.mu.Unlock()
 			if t.conn != nil {

@@ -101,6 +101,7 @@ type tappedConn struct {
 	requests   int      // in HTTP/1.1
 	lastStream uint32   // the last one that the client opened by HEADERS
 	ended      bool
+	closed     bool // by this end: nothing goes over it any more
 }
 
 func (c *tappedConn) attach(nc net.Conn) {
@@ -140,7 +141,9 @@ func (c *tappedConn) Read(p []byte) (int, error) {
 // Write writes p down first, so that no answer comes before it.
 func (c *tappedConn) Write(p []byte) (int, error) {
 	c.mu.Lock()
-	c.send.feed(p)
+	if !c.closed {
+		c.send.feed(p)
+	}
 	c.mu.Unlock()
 	n, err := c.Conn.Write(p)
 	if err != nil && !errors.Is(err, net.ErrClosed) {
@@ -161,6 +164,7 @@ func (c *tappedConn) CloseWrite() error {
 
 func (c *tappedConn) Close() error {
 	c.mu.Lock()
+	c.closed = true
 	c.end("closed")
 	c.mu.Unlock()
 	return c.Conn.Close()
