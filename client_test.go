@@ -1,11 +1,14 @@
 package h2c_test
 
 import (
+	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/cookiejar"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -222,5 +225,71 @@ func TestClient_roundTrips(t *testing.T) {
 			tr.Close()
 			time.Sleep(time.Second)
 		})
+	}
+}
+
+// C-03: what http.Client and net/http's Transport do for their users.
+func TestClient_C03_asNetHTTP(t *testing.T) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/gzip", func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Accept-Encoding") != "gzip" {
+			t.Errorf("Accept-Encoding %q", r.Header.Get("Accept-Encoding"))
+		}
+		w.Header().Set("Content-Encoding", "gzip")
+		zw := gzip.NewWriter(w)
+		io.WriteString(zw, "unpacked")
+		zw.Close()
+	})
+	mux.HandleFunc("/from", func(w http.ResponseWriter, r *http.Request) {
+		http.SetCookie(w, &http.Cookie{Name: "a", Value: "b"})
+		http.Redirect(w, r, "/to", http.StatusSeeOther)
+	})
+	mux.HandleFunc("/to", func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, r.Method, r.Header["Cookie"])
+	})
+	mux.HandleFunc("/slow", func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	mux.HandleFunc("/expect", func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		fmt.Fprint(w, string(body))
+	})
+	ts := serve(t, configured, mux)
+	for _, first := range []bool{true, false} {
+		dial := func() *http.Client {
+			jar, _ := cookiejar.New(nil)
+			tr := transport(t, ts.l, &h2c.Transport{Base: &http.Transport{ExpectContinueTimeout: time.Minute}})
+			if !first {
+				fetch(t, tr, "GET", "/to", "")
+			}
+			return &http.Client{Transport: tr, Jar: jar}
+		}
+		read := func(resp *http.Response, err error) string {
+			if err != nil {
+				t.Error(err)
+				return ""
+			}
+			defer resp.Body.Close()
+			body, _ := io.ReadAll(resp.Body)
+			return fmt.Sprint(resp.ProtoMajor, resp.Uncompressed, string(body))
+		}
+		if got := read(dial().Get("http://example.com/gzip")); got != "2 true unpacked" {
+			t.Errorf("gzip: %q", got)
+		}
+		if got := read(dial().Post("http://example.com/from", "text/plain", strings.NewReader("x"))); got != "2 false GET[a=b]" {
+			t.Errorf("redirect: %q", got)
+		}
+		req, _ := http.NewRequest("PUT", "http://example.com/expect", strings.NewReader("expected"))
+		req.Header.Set("Expect", "100-continue")
+		if got := read(dial().Do(req)); got != "2 false expected" {
+			t.Errorf("expect: %q", got)
+		}
+		client := dial()
+		client.Timeout = 100 * time.Millisecond
+		var ne net.Error
+		if resp, err := client.Get("http://example.com/slow"); !errors.As(err, &ne) || !ne.Timeout() {
+			if err == nil {
+				resp.Body.Close()
+			}
+			t.Errorf("timeout: %v", err)
+		}
 	}
 }

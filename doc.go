@@ -1,4 +1,5 @@
-// Package h2c serves HTTP/2 over cleartext connections, whichever way the client begins:
+// Package h2c speaks HTTP/2 over cleartext connections, as a server and as a client,
+// whichever way it begins:
 //
 //   - by Upgrade: an HTTP/1.1 request offers h2c, a 101 accepts, and the response comes as
 //     stream 1 (https://www.rfc-editor.org/rfc/rfc7540.html#section-3.2);
@@ -6,7 +7,7 @@
 //     (https://www.rfc-editor.org/rfc/rfc9113.html#section-3.3).
 //
 // RFC 9113 retired the Upgrade (https://www.rfc-editor.org/rfc/rfc9113.html#section-3.1), but
-// clients still offer it, and net/http takes prior knowledge only. All HTTP is served by
+// clients still offer it, and net/http knows prior knowledge only. All HTTP is spoken by
 // net/http. This package adds the switch.
 //
 // # Usage
@@ -28,6 +29,23 @@
 // offer. [Stats], [Trace] and [Server.Logger] tell how each connection was negotiated, and
 // the [Reason] why not. [RequestVia] tells a handler.
 //
+// A [Transport] is the client:
+//
+//	client := &http.Client{Transport: &h2c.Transport{}}
+//	resp, err := client.Get("http://127.0.0.1:8080/")
+//
+// On first contact with an origin, the request carries an offer to upgrade. If the server
+// accepts, the response comes on stream 1, and later requests share the connection. If it
+// declines, its response is the answer, and the origin is not asked again for
+// [Transport.RefusalTTL]. If it answers in HTTP/2, it is asked by prior knowledge.
+// [Mode] changes this. Response.Proto tells what a response came over. Requests to https
+// origins, through a proxy and with an Upgrade field of their own go to [Transport.Base].
+//
+// A request with a body does not carry the offer, unless it is within
+// [Transport.MaxUpgradeBodyBytes]: an "OPTIONS /" goes before it. A request that says
+// something of its connection, by Close or a Connection field, stays on HTTP/1.1, unless
+// the mode is [ModePriorKnowledge] or the server speaks HTTP/2 only.
+//
 // # Cancellation
 //
 // The context of a request on an HTTP/2 stream comes from the BaseContext and ConnContext
@@ -46,6 +64,13 @@
 // [http.Server.Close], or with NewHandler [Server.Close], closes the connections at once,
 // which does. A request whose connection cannot be handed over, because the server began to
 // shut down in that moment, is answered 503 and has reached no handler.
+//
+// The context of a request to a [Transport] holds at every stage: while it waits for the
+// offer of another one, for the 101 and for its response. The connection outlives it. Once
+// connected, a server gets [Transport.HandshakeTimeout] for its first octet by prior
+// knowledge; other waits for a server are bounded by the context and by
+// ResponseHeaderTimeout of Base. [Transport.Close] breaks requests in progress,
+// [Transport.CloseIdleConnections] does not.
 //
 // # Limitations
 //
@@ -68,6 +93,13 @@
 // socket, or the system is not a Unix), ConfigureServer closes one that has brought neither
 // a whole request head nor a client preface within HandshakeTimeout, silent ones included.
 //
+// A [Transport] knows a server that speaks HTTP/2 only by the frame that it answers
+// HTTP/1.1 with. Some close without a word, net/http with nothing but UnencryptedHTTP2
+// among them: for these there is [ModePriorKnowledge]. An answer of 400, 413 or 5xx to an
+// offer may be due to it, so the request is sent once more without it, if its method is
+// safe or it has an Idempotency-Key. If DisableKeepAlives of Base is set, all requests go
+// over HTTP/1.1, whatever the mode.
+//
 // # Security
 //
 // An Upgrade is meant for the next hop alone. A proxy that passes one on becomes a tunnel,
@@ -83,4 +115,10 @@
 // is bounded by the http.Server, where most bounds are off unless set: on one that faces
 // strangers set ReadHeaderTimeout and IdleTimeout at least, and ReadTimeout where requests
 // are short.
+//
+// A [Transport] neither encrypts nor authenticates, as all of http. It sends no offer
+// through a proxy that it knows of, and https never goes over a connection of its own.
+// A 101 that it has not asked for, or that names another protocol, is an error and closes
+// the connection. What a server can make it hold is bounded by Base, such as by
+// MaxResponseHeaderBytes and HTTP2.
 package h2c

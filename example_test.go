@@ -107,6 +107,54 @@ func ExampleNewHandler() {
 	// upgraded: 1
 }
 
+// A client upgrades with its first request. Later ones share the connection.
+func ExampleTransport() {
+	hs := &http.Server{
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprint(w, r.Method, " by ", h2c.RequestVia(r))
+		}),
+	}
+	if err := h2c.ConfigureServer(hs, nil); err != nil {
+		log.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	go hs.Serve(l)
+
+	tr := &h2c.Transport{Base: new(http.Transport)} // no proxy from the environment
+	client := &http.Client{Transport: tr}
+	for _, method := range []string{"GET", "DELETE"} {
+		req, err := http.NewRequest(method, "http://"+l.Addr().String(), nil)
+		if err != nil {
+			log.Fatal(err)
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			log.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Printf("%s: %s\n", resp.Proto, body)
+	}
+	fmt.Println("connections upgraded:", tr.Stats().Upgraded)
+
+	if err := tr.Close(); err != nil {
+		log.Fatal(err)
+	}
+	if err := hs.Shutdown(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+	// Output:
+	// HTTP/2.0: GET by upgrade
+	// HTTP/2.0: DELETE by upgrade
+	// connections upgraded: 1
+}
+
 // Only clients on a loopback address may upgrade, and still not through a proxy.
 func ExampleServer_allowUpgrade() {
 	s := &h2c.Server{
