@@ -269,7 +269,7 @@ func TestClient_C03_asNetHTTP(t *testing.T) {
 			}
 			defer resp.Body.Close()
 			body, _ := io.ReadAll(resp.Body)
-			return fmt.Sprint(resp.ProtoMajor, resp.Uncompressed, string(body))
+			return fmt.Sprintf("%d %v %s", resp.ProtoMajor, resp.Uncompressed, body)
 		}
 		if got := read(dial().Get("http://example.com/gzip")); got != "2 true unpacked" {
 			t.Errorf("gzip: %q", got)
