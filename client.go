@@ -9,8 +9,6 @@ import (
 	"net/http/httptrace"
 	"sync"
 	"time"
-
-	"golang.org/x/net/http2"
 )
 
 // A Mode says in which ways a [Transport] may start HTTP/2.
@@ -166,14 +164,6 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 }
 
-// A retryError says that the request may be tried again, and why.
-type retryError struct {
-	cause     error
-	untouched bool // its body has not been read
-}
-
-func (e *retryError) Error() string { return e.cause.Error() }
-
 // takes reports whether a request is for this package at all.
 func (t *Transport) takes(req *http.Request) bool {
 	if req.URL == nil || req.URL.Scheme != "http" || req.URL.Host == "" || req.Header == nil || len(req.Header["Upgrade"]) > 0 {
@@ -287,80 +277,6 @@ func (t *Transport) overStream(c *clientConn, req *http.Request, reused bool) (*
 	return resp, nil
 }
 
-// explain turns an error of a connection into what the caller is to know.
-func (c *clientConn) explain(req *http.Request, err error) error {
-	switch {
-	case req.Context().Err() != nil:
-		return err
-	case c.wire.err() != nil:
-		c.origin.forget(c)
-		err = c.wire.err()
-		if errors.Is(err, errHTTP1Only) && c.origin.t.Mode == ModeAuto {
-			return &retryError{cause: err} // it has changed since
-		}
-		return err
-	case unprocessed(err), c.cc.Err() != nil && mayRepeat(req):
-		c.origin.forget(c)
-		return &retryError{cause: err}
-	}
-	return err
-}
-
-// unprocessed reports whether the server has not processed a request that failed.
-//
-// https://www.rfc-editor.org/rfc/rfc9113.html#section-8.7
-func unprocessed(err error) bool {
-	var se http2.StreamError
-	if errors.As(err, &se) {
-		return se.Code == http2.ErrCodeRefusedStream
-	}
-	// net/http does not export these.
-	switch err.Error() {
-	case "http2: Transport received Server's graceful shutdown GOAWAY",
-		"http2: client conn not usable",
-		"http2: client conn could not be established",
-		"http2: client conn is closed",
-		"connection is unavailable":
-		return true
-	}
-	return false
-}
-
-// mayRepeat reports whether a request may be sent again although the server may have
-// processed it, by the rule of net/http.
-func mayRepeat(req *http.Request) bool {
-	switch req.Method {
-	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
-		return true
-	}
-	return len(req.Header["Idempotency-Key"]) > 0 || len(req.Header["X-Idempotency-Key"]) > 0
-}
-
-// replay returns req with its body as it was before it was sent.
-func replay(req *http.Request) (*http.Request, error) {
-	if !hasBody(req) {
-		return req, nil
-	}
-	if req.GetBody == nil {
-		return nil, errors.New("h2c: the body cannot be replayed")
-	}
-	body, err := req.GetBody()
-	if err != nil {
-		return nil, err
-	}
-	again := *req
-	again.Body = body
-	return &again, nil
-}
-
-func hasBody(req *http.Request) bool { return req.Body != nil && req.Body != http.NoBody }
-
-func closeBody(req *http.Request) {
-	if req.Body != nil {
-		req.Body.Close()
-	}
-}
-
 // CloseIdleConnections closes connections that have no request in progress.
 func (t *Transport) CloseIdleConnections() {
 	t.init()
@@ -411,85 +327,10 @@ func (t *Transport) refusalTTL() time.Duration {
 	return max(t.RefusalTTL, 0)
 }
 
-// dial dials in the way of Base.
-func (t *Transport) dial(ctx context.Context, network, addr string, onFirst func(http2 bool) error) (net.Conn, error) {
-	var nc net.Conn
-	var err error
-	switch {
-	case t.base.DialContext != nil:
-		nc, err = t.base.DialContext(ctx, network, addr)
-	//lint:ignore SA1019 Base may have it.
-	case t.base.Dial != nil:
-		//lint:ignore SA1019 as above
-		nc, err = t.base.Dial(network, addr)
-	default:
-		nc, err = new(net.Dialer).DialContext(ctx, network, addr)
-	}
-	if err != nil {
-		return nil, err
-	}
-	w := &wire{Conn: nc, onFirst: onFirst, onClose: t.wireClosed}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.closed {
-		nc.Close()
-		return nil, ErrTransportClosed
-	}
-	t.wires[w] = struct{}{}
-	return w, nil
-}
-
-func onlyHTTP1(http2 bool) error {
-	if http2 {
-		return errHTTP2Only
-	}
-	return nil
-}
-
 // newClient makes an HTTP/2 client of a connection.
 func (t *Transport) newClient(nc net.Conn, addr string) (*http.ClientConn, error) {
 	ctx := context.WithValue(context.Background(), dialedKey{}, nc)
 	return t.h2.NewClientConn(ctx, "http", addr)
-}
-
-// speaksHTTP2 notes that a connection speaks HTTP/2 from here on.
-func (t *Transport) speaksHTTP2(w *wire, via Via, addr string) {
-	t.negotiated(Negotiation{Via: via, RemoteAddr: addr})
-	t.mu.Lock()
-	w.via, w.opened = via, time.Now()
-	w.readBefore, w.writtenBefore = w.read.Load(), w.written.Load()
-	closed := w.closed
-	t.mu.Unlock()
-	if closed {
-		t.counters.closed(w.info(), t.Trace, t.Logger)
-	}
-}
-
-func (t *Transport) wireClosed(w *wire) {
-	t.mu.Lock()
-	w.closed = true
-	delete(t.wires, w)
-	opened := w.opened
-	t.mu.Unlock()
-	if !opened.IsZero() {
-		t.counters.closed(w.info(), t.Trace, t.Logger)
-	}
-}
-
-func (t *Transport) isClosed(w *wire) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return w.closed
-}
-
-func (w *wire) info() ConnInfo {
-	return ConnInfo{
-		Via:          w.via,
-		RemoteAddr:   w.RemoteAddr().String(),
-		Duration:     time.Since(w.opened),
-		BytesRead:    w.read.Load() - w.readBefore,
-		BytesWritten: w.written.Load() - w.writtenBefore,
-	}
 }
 
 func (t *Transport) negotiated(n Negotiation) { t.counters.negotiated(n, t.Trace, t.Logger) }

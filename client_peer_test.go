@@ -549,13 +549,16 @@ func TestClient_C11_connectionLost(t *testing.T) {
 	if got := fetch(t, tr, "GET", "/", ""); got != "HTTP/2.0 200 ok" { // by a new offer
 		t.Errorf("got %q", got)
 	}
-	req, _ := http.NewRequest("POST", "http://example.com/", strings.NewReader("body"))
-	if resp, err := tr.RoundTrip(req); err == nil {
-		resp.Body.Close()
-		t.Error("POST succeeded")
-	}
-	if n := posts.Load(); n != 1 {
-		t.Errorf("POST sent %d times", n)
+	for _, body := range []string{"body", strings.Repeat("more than a window", 100_000)} {
+		posts.Store(0)
+		req, _ := http.NewRequest("POST", "http://example.com/", strings.NewReader(body))
+		if resp, err := tr.RoundTrip(req); err == nil {
+			resp.Body.Close()
+			t.Error("POST succeeded")
+		}
+		if n := posts.Load(); n != 1 {
+			t.Errorf("POST of %d octets sent %d times", len(body), n)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package h2c
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -90,4 +91,79 @@ func (w *wire) Close() error {
 	err := w.Conn.Close()
 	w.once.Do(func() { w.onClose(w) })
 	return err
+}
+
+// dial dials in the way of Base.
+func (t *Transport) dial(ctx context.Context, network, addr string, onFirst func(http2 bool) error) (net.Conn, error) {
+	var nc net.Conn
+	var err error
+	switch {
+	case t.base.DialContext != nil:
+		nc, err = t.base.DialContext(ctx, network, addr)
+	//lint:ignore SA1019 Base may have it.
+	case t.base.Dial != nil:
+		//lint:ignore SA1019 as above
+		nc, err = t.base.Dial(network, addr)
+	default:
+		nc, err = new(net.Dialer).DialContext(ctx, network, addr)
+	}
+	if err != nil {
+		return nil, err
+	}
+	w := &wire{Conn: nc, onFirst: onFirst, onClose: t.wireClosed}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		nc.Close()
+		return nil, ErrTransportClosed
+	}
+	t.wires[w] = struct{}{}
+	return w, nil
+}
+
+func onlyHTTP1(http2 bool) error {
+	if http2 {
+		return errHTTP2Only
+	}
+	return nil
+}
+
+// speaksHTTP2 notes that a connection speaks HTTP/2 from here on.
+func (t *Transport) speaksHTTP2(w *wire, via Via, addr string) {
+	t.negotiated(Negotiation{Via: via, RemoteAddr: addr})
+	t.mu.Lock()
+	w.via, w.opened = via, time.Now()
+	w.readBefore, w.writtenBefore = w.read.Load(), w.written.Load()
+	closed := w.closed
+	t.mu.Unlock()
+	if closed {
+		t.counters.closed(w.info(), t.Trace, t.Logger)
+	}
+}
+
+func (t *Transport) wireClosed(w *wire) {
+	t.mu.Lock()
+	w.closed = true
+	delete(t.wires, w)
+	opened := w.opened
+	t.mu.Unlock()
+	if !opened.IsZero() {
+		t.counters.closed(w.info(), t.Trace, t.Logger)
+	}
+}
+
+func (t *Transport) isClosed(w *wire) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return w.closed
+}
+
+func (w *wire) info() ConnInfo {
+	return ConnInfo{
+		Via:          w.via,
+		RemoteAddr:   w.RemoteAddr().String(),
+		Duration:     time.Since(w.opened),
+		BytesRead:    w.read.Load() - w.readBefore,
+		BytesWritten: w.written.Load() - w.writtenBefore,
+	}
 }
