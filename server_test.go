@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -493,4 +494,86 @@ func TestTraceAndLogger(t *testing.T) {
 			t.Errorf("log lacks %q:\n%s", want, logged.String())
 		}
 	}
+}
+
+// httptest.Server follows connections by ConnState, and closes idle ones.
+func TestHTTPTestServer(t *testing.T) {
+	eachRole(t, func(t *testing.T, role role) {
+		ts := httptest.NewUnstartedServer(http.HandlerFunc(see))
+		s := new(h2c.Server)
+		if role == configured {
+			if err := h2c.ConfigureServer(ts.Config, s); err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			ts.Config.Handler = h2c.NewHandler(ts.Config.Handler, s)
+		}
+		ts.Start()
+		addr := ts.Listener.Addr().String()
+		c := dialTCP(t, addr)
+		c.upgradeTo("/")
+		c.preface()
+		c.response(1)
+		c2 := dialTCP(t, addr)
+		c2.preface()
+		c2.request(1, "/")
+		c2.response(1)
+		start := time.Now()
+		ts.Close()
+		if took := time.Since(start); took > 4*time.Second {
+			t.Errorf("Close took %v", took)
+		}
+		c.wantClosed()
+		c2.wantClosed()
+		eventually(t, "no connection left", func() bool { return s.Stats().Active == 0 })
+	})
+}
+
+// U-02: over TLS an offer is declined, and HTTP/2 is what ALPN says.
+func TestUpgrade_U02_tls(t *testing.T) {
+	eachRole(t, func(t *testing.T, role role) {
+		ts := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprint(w, r.Proto, " ", h2c.RequestVia(r), r.Header["Http2-Settings"])
+		}))
+		s := new(h2c.Server)
+		if role == configured {
+			if err := h2c.ConfigureServer(ts.Config, s); err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			ts.Config.Handler = h2c.NewHandler(ts.Config.Handler, s)
+		}
+		ts.EnableHTTP2 = true
+		ts.StartTLS()
+		defer ts.Close()
+
+		get := func(client *http.Client, header http.Header) string {
+			req, _ := http.NewRequest("GET", ts.URL, nil)
+			req.Header = header
+			resp, err := client.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			body, _ := io.ReadAll(resp.Body)
+			return string(body)
+		}
+		if got := get(ts.Client(), http.Header{}); got != "HTTP/2.0 []" {
+			t.Errorf("ALPN: %q", got)
+		}
+		h1 := &http.Client{Transport: &http.Transport{
+			TLSClientConfig: ts.Client().Transport.(*http.Transport).TLSClientConfig.Clone(),
+			Protocols:       new(http.Protocols),
+		}}
+		h1.Transport.(*http.Transport).Protocols.SetHTTP1(true)
+		defer h1.CloseIdleConnections()
+		offer := http.Header{"Connection": {"Upgrade, HTTP2-Settings"}, "Upgrade": {"h2c"}, "HTTP2-Settings": {settingsValue}}
+		if got := get(h1, offer); got != "HTTP/1.1 http/1.1[]" {
+			t.Errorf("offer: %q", got)
+		}
+		got := s.Stats()
+		if got.Declined[h2c.ReasonTLS] != 1 || got.PriorKnowledge != 0 || got.Active != 0 {
+			t.Errorf("stats %+v", got)
+		}
+	})
 }
