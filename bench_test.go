@@ -113,7 +113,7 @@ func BenchmarkExchange(b *testing.B) {
 	}
 }
 
-// BenchmarkIdle reports what a connection holds that has had a response.
+// BenchmarkIdle (S-05) reports what a connection holds that has had a response.
 func BenchmarkIdle(b *testing.B) {
 	const conns = 500
 	for _, c := range contenders {

@@ -50,7 +50,8 @@ type Transport struct {
 
 	// Base dials, and speaks HTTP/1.1. Its settings hold for HTTP/2 connections, too:
 	// IdleConnTimeout, ResponseHeaderTimeout, DisableCompression, HTTP2 and so on. A copy
-	// of it is made on first use. If nil, a copy of [http.DefaultTransport] is used.
+	// of it is made on first use. If nil, a copy of [http.DefaultTransport] is used. With
+	// DisableKeepAlives no Upgrade is offered.
 	Base *http.Transport
 
 	// MaxUpgradeBodyBytes bounds the body of a request that carries the offer to upgrade,
@@ -80,6 +81,8 @@ type Transport struct {
 	base *http.Transport // Base, or a copy of http.DefaultTransport
 	h1   *http.Transport // a copy that speaks HTTP/1.1 on connections of dial
 	h2   *http.Transport // makes HTTP/2 clients of connections
+
+	settings string // HTTP2-Settings of offers
 
 	mu      sync.Mutex
 	closed  bool
@@ -115,6 +118,7 @@ func (t *Transport) init() {
 		t.h2.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return ctx.Value(dialedKey{}).(net.Conn), nil
 		}
+		t.settings = offeredSettings(t.base.HTTP2)
 		t.origins = make(map[string]*origin)
 		t.sweepAt = minSweep
 		t.wires = make(map[*wire]struct{})
@@ -141,6 +145,10 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return t.base.RoundTrip(req)
 	}
 	asked := req
+	req, err := t.withReadBody(req)
+	if err != nil {
+		return nil, err
+	}
 	o := t.origin(req.URL)
 	for attempt := 1; ; attempt++ {
 		resp, err := t.attempt(o, req)
@@ -197,6 +205,7 @@ func (t *Transport) attempt(o *origin, req *http.Request) (*http.Response, error
 	if t.Mode == ModePriorKnowledge || o.speaks() == priorKnowledge {
 		c, err := t.dialPriorKnowledge(req.Context(), o)
 		if err != nil {
+			turn.fail(req, err)
 			closeBody(req)
 			return nil, err
 		}
@@ -206,7 +215,7 @@ func (t *Transport) attempt(o *origin, req *http.Request) (*http.Response, error
 		return t.overStream(c, req, false)
 	}
 	if t.carriesOffer(req) {
-		return t.offer(o, req, turn)
+		return t.offer(o, req, turn, true)
 	}
 	accepted, err := t.offerFirst(o, req, turn)
 	switch {
@@ -226,10 +235,10 @@ var errNoConn = errors.New("h2c: the server accepts HTTP/2, but its connections 
 // staysHTTP1 reports whether a request says something of its connection, which it should
 // not share then.
 func (t *Transport) staysHTTP1(o *origin, req *http.Request) bool {
-	if t.Mode == ModeHTTP1 || t.base.DisableKeepAlives {
+	if t.Mode == ModeHTTP1 {
 		return true
 	}
-	return (req.Close || len(req.Header["Connection"]) > 0 || req.Method == http.MethodConnect) &&
+	return (t.base.DisableKeepAlives || req.Close || len(req.Header["Connection"]) > 0 || req.Method == http.MethodConnect) &&
 		t.Mode != ModePriorKnowledge && o.speaks() != priorKnowledge
 }
 

@@ -769,3 +769,111 @@ func TestClient_slowOffer(t *testing.T) {
 		tr.Close()
 	})
 }
+
+// The window of stream 1 is the one that Base allows, whatever the server sends at once.
+func TestClient_smallWindow(t *testing.T) {
+	ts := serve(t, configured, text(strings.Repeat("x", 100_000)))
+	tr := transport(t, ts.l, &h2c.Transport{Base: &http.Transport{HTTP2: &http.HTTP2Config{MaxReceiveBufferPerStream: 4096}}})
+	for range 2 {
+		if got := fetch(t, tr, "GET", "/", ""); len(got) != len("HTTP/2.0 200 ")+100_000 {
+			t.Errorf("got %d octets", len(got))
+		}
+	}
+}
+
+// An origin that cannot be reached costs everybody one dial.
+func TestClient_unreachable(t *testing.T) {
+	for _, mode := range []h2c.Mode{h2c.ModeAuto, h2c.ModePriorKnowledge} {
+		synctest.Test(t, func(t *testing.T) {
+			unreachable := &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("unreachable")}
+			tr := &h2c.Transport{Mode: mode, Base: &http.Transport{
+				DialContext: func(context.Context, string, string) (net.Conn, error) {
+					time.Sleep(time.Second)
+					return nil, unreachable
+				},
+			}}
+			start := time.Now()
+			var wg sync.WaitGroup
+			for range 20 {
+				wg.Go(func() {
+					req, _ := http.NewRequest("GET", "http://example.com/", nil)
+					resp, err := tr.RoundTrip(req)
+					if err == nil {
+						resp.Body.Close()
+					}
+					if !errors.Is(err, unreachable) {
+						t.Errorf("got %v", err)
+					}
+				})
+			}
+			wg.Wait()
+			if took := time.Since(start); took != time.Second {
+				t.Errorf("took %v", took)
+			}
+			tr.Close()
+		})
+	}
+}
+
+// A server that closes without a word, under prior knowledge.
+func TestClient_C09_silentClose(t *testing.T) {
+	var conns atomic.Int64
+	l := peers(t, func(p *peer) {
+		conns.Add(1)
+		p.br.Peek(1)
+	})
+	tr := transport(t, l, &h2c.Transport{Mode: h2c.ModePriorKnowledge})
+	req, _ := http.NewRequest("GET", "http://example.com/", nil)
+	resp, err := tr.RoundTrip(req)
+	if err == nil {
+		resp.Body.Close()
+	}
+	if he := (*h2c.HandshakeError)(nil); !errors.As(err, &he) || he.Reason != h2c.ReasonNoAnswer {
+		t.Errorf("got %v", err)
+	}
+	if n := tr.Stats().Failed[h2c.ReasonNoAnswer]; n != 1 || conns.Load() != 1 {
+		t.Errorf("%d counted on %d connections", n, conns.Load())
+	}
+}
+
+// A server that is slow to answer has not rejected the offer.
+func TestClient_C14_slowIsNotRejected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var requests atomic.Int64
+		l := peers(t, func(p *peer) {
+			if _, _, err := p.request(); err == nil {
+				requests.Add(1)
+				time.Sleep(time.Hour)
+			}
+		})
+		tr := transport(t, l, &h2c.Transport{Base: &http.Transport{ResponseHeaderTimeout: time.Second}})
+		req, _ := http.NewRequest("GET", "http://example.com/", nil)
+		start := time.Now()
+		resp, err := tr.RoundTrip(req)
+		if err == nil {
+			resp.Body.Close()
+			t.Error("no error")
+		}
+		if took := time.Since(start); took != time.Second || requests.Load() != 1 {
+			t.Errorf("took %v and %d requests", took, requests.Load())
+		}
+		tr.Close()
+		time.Sleep(2 * time.Hour)
+	})
+}
+
+// A body that is in memory for the offer can go elsewhere.
+func TestClient_C08_bodyInMemory(t *testing.T) {
+	var conns atomic.Int64
+	tr := transport(t, peers(t, h2Only(&conns)), &h2c.Transport{MaxUpgradeBodyBytes: 100})
+	req, _ := http.NewRequest("POST", "http://example.com/", io.NopCloser(strings.NewReader("body")))
+	req.ContentLength = 4
+	resp, err := tr.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.Request != req {
+		t.Error("Response.Request is another one")
+	}
+}

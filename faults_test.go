@@ -1,6 +1,7 @@
 package h2c_test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/seed78dc1b7f/h2c"
 	"github.com/seed78dc1b7f/h2c/internal/memnet"
+	"golang.org/x/net/http2"
 )
 
 // exchange is a whole connection: an upgrade with a body, its response, another stream.
@@ -166,5 +168,63 @@ func TestSmuggling_S02(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// S-03: floods, before and after the client's SETTINGS. Who floods is throttled or cut off;
+// others are served meanwhile.
+func TestFlood_S03(t *testing.T) {
+	const frames = 20_000
+	block := headerBlock(":method", "GET", ":scheme", "http", ":path", "/", ":authority", "h")
+	floods := map[string]func(fr *http2.Framer, i int) error{
+		"rapid reset": func(fr *http2.Framer, i int) error {
+			fr.WriteHeaders(http2.HeadersFrameParam{StreamID: uint32(2*i + 3), BlockFragment: block, EndHeaders: true, EndStream: true})
+			return fr.WriteRSTStream(uint32(2*i+3), http2.ErrCodeCancel)
+		},
+		"SETTINGS": func(fr *http2.Framer, i int) error { return fr.WriteSettings() },
+		"PING":     func(fr *http2.Framer, i int) error { return fr.WritePing(false, [8]byte{}) },
+		"empty DATA": func(fr *http2.Framer, i int) error {
+			if i == 0 {
+				return fr.WriteHeaders(http2.HeadersFrameParam{StreamID: 3, BlockFragment: block, EndHeaders: true})
+			}
+			return fr.WriteData(3, false, nil)
+		},
+		"CONTINUATION": func(fr *http2.Framer, i int) error {
+			if i == 0 {
+				return fr.WriteHeaders(http2.HeadersFrameParam{StreamID: 3, BlockFragment: block})
+			}
+			return fr.WriteContinuation(3, false, headerBlock("x", strings.Repeat("y", 1000)))
+		},
+		"WINDOW_UPDATE": func(fr *http2.Framer, i int) error { return fr.WriteWindowUpdate(0, 1) },
+	}
+	for name, flood := range floods {
+		for _, preface := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, preface %v", name, preface), func(t *testing.T) {
+				ts := serve(t, configured, text("ok"))
+				c := ts.dial()
+				c.upgradeTo("/")
+				if preface {
+					c.preface()
+				}
+				go io.Copy(io.Discard, c.br)
+				done := make(chan struct{})
+				go func() {
+					defer close(done)
+					for i := range frames {
+						if flood(c.fr, i) != nil {
+							return // cut off
+						}
+					}
+				}()
+				for range 20 {
+					if got := ts.get(true); got != "ok" {
+						t.Errorf("another connection got %q", got)
+					}
+				}
+				<-done
+				c.nc.Close()
+				eventually(t, "connection gone", func() bool { return ts.s.Stats().Active <= 20 })
+			})
+		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -17,33 +18,38 @@ import (
 	"github.com/seed78dc1b7f/h2c/internal/splice"
 )
 
-// offeredSettings are in force for stream 1. They do not say more than the SETTINGS frame of
-// net/http, which follows the 101. Its window is large, so that a response seldom waits.
+// offeredSettings returns what is to be in force for stream 1. It does not allow more than
+// the SETTINGS frame of net/http does, which follows the 101. The window is large where it
+// may be, so that a response seldom waits.
 //
 // https://www.rfc-editor.org/rfc/rfc7540.html#section-3.2.1
-var offeredSettings = EncodeSettings(
-	http2.Setting{ID: http2.SettingEnablePush, Val: 0},
-	http2.Setting{ID: http2.SettingInitialWindowSize, Val: 4 << 20},
-)
+func offeredSettings(conf *http.HTTP2Config) string {
+	window := 4 << 20 // the default of net/http
+	if conf != nil && conf.MaxReceiveBufferPerStream > 0 && conf.MaxReceiveBufferPerStream <= math.MaxInt32 {
+		window = conf.MaxReceiveBufferPerStream
+	}
+	return EncodeSettings(
+		http2.Setting{ID: http2.SettingEnablePush, Val: 0},
+		http2.Setting{ID: http2.SettingInitialWindowSize, Val: uint32(window)},
+	)
+}
 
 // offer sends a request that offers to switch to HTTP/2, and returns the answer to it, in
-// whatever protocol it came.
-func (t *Transport) offer(o *origin, req *http.Request, turn *turn) (*http.Response, error) {
-	req, err := withReadBody(req)
-	if err != nil {
-		return nil, err
-	}
+// whatever protocol it came. If the server cannot bear the offer, the request is repeated
+// without it, where that is wanted and allowed.
+func (t *Transport) offer(o *origin, req *http.Request, turn *turn, repeat bool) (*http.Response, error) {
 	resp, nc, err := t.sendOffer(req)
 	switch {
 	case err != nil && errors.Is(err, errHTTP2Only):
 		return nil, t.foundHTTP2Only(o, err)
-	case err != nil && (nc == nil || req.Context().Err() != nil):
-		return nil, err // nothing was sent, or nobody waits
+	case err != nil && (nc == nil || req.Context().Err() != nil || isTimeout(err)):
+		turn.fail(req, err)
+		return nil, err // nothing was sent, or nobody waits, or the server takes its time
 	case errors.Is(err, errSwitch):
 		return nil, t.failed(ViaUpgrade, ReasonSwitchInvalid, err, o.addr)
 	case err != nil || rejected(resp.StatusCode):
 		// The offer itself may be what the server cannot bear.
-		return t.withoutOffer(o, req, resp, err, turn)
+		return t.withoutOffer(o, req, resp, err, turn, repeat)
 	case resp.StatusCode != http.StatusSwitchingProtocols:
 		o.refuse()
 		t.negotiated(Negotiation{Via: ViaHTTP1, Reason: ReasonRefused, RemoteAddr: o.addr})
@@ -52,7 +58,10 @@ func (t *Transport) offer(o *origin, req *http.Request, turn *turn) (*http.Respo
 	return t.switched(o, req, resp, nc, turn)
 }
 
-var errSwitch = errors.New("101 that does not switch to h2c")
+var (
+	errSwitch   = errors.New("101 that does not switch to h2c")
+	errRejected = errors.New("no answer to an offer of h2c")
+)
 
 func rejected(status int) bool {
 	return status == http.StatusBadRequest || status == http.StatusRequestEntityTooLarge || status >= 500
@@ -71,7 +80,7 @@ func (t *Transport) sendOffer(req *http.Request) (*http.Response, *wire, error) 
 	// One line, in the spelling of the RFC: some servers compare octets.
 	offer.Header["Connection"] = []string{"Upgrade, HTTP2-Settings"}
 	offer.Header["Upgrade"] = []string{"h2c"}
-	offer.Header["HTTP2-Settings"] = []string{offeredSettings}
+	offer.Header["HTTP2-Settings"] = []string{t.settings}
 	resp, err := t.h1.RoundTrip(offer)
 	if err != nil {
 		if used != nil && used.err() != nil {
@@ -114,12 +123,12 @@ func (t *Transport) switched(o *origin, req *http.Request, resp *http.Response, 
 	cc, err := t.newClient(sc, o.addr)
 	if err != nil {
 		sc.Close()
-		return nil, err
+		return nil, broken(req, err)
 	}
 	c := &clientConn{origin: o, wire: w, cc: cc}
 	if err := sc.Ready(req.Context()); err != nil {
 		c.cc.Close()
-		return nil, err
+		return nil, broken(req, err)
 	}
 	publish := sync.OnceFunc(func() {
 		o.add(c)
@@ -172,12 +181,18 @@ var _ net.Conn = (*bodyConn)(nil)
 
 // withoutOffer repeats a request whose offer was answered by an error, if it may be
 // repeated, and remembers the origin as one that declines.
-func (t *Transport) withoutOffer(o *origin, req *http.Request, resp *http.Response, cause error, turn *turn) (*http.Response, error) {
+func (t *Transport) withoutOffer(o *origin, req *http.Request, resp *http.Response, cause error, turn *turn, repeat bool) (*http.Response, error) {
 	o.refuse()
 	t.negotiated(Negotiation{Via: ViaHTTP1, Reason: ReasonRejected, Err: cause, RemoteAddr: o.addr})
 	turn.end()
+	if resp == nil {
+		cause = fmt.Errorf("%w: %w", errRejected, cause)
+	}
+	if !repeat || !mayRepeat(req) {
+		return resp, cause
+	}
 	again, err := replay(req)
-	if err != nil || !mayRepeat(req) {
+	if err != nil {
 		return resp, cause
 	}
 	if resp != nil {
@@ -196,12 +211,14 @@ func (t *Transport) offerFirst(o *origin, req *http.Request, turn *turn) (accept
 	if agent, ok := req.Header["User-Agent"]; ok {
 		options.Header["User-Agent"] = agent
 	}
-	resp, err := t.offer(o, options.WithContext(untraced{req.Context(), false}), turn)
+	resp, err := t.offer(o, options.WithContext(untraced{req.Context(), false}), turn, false)
 	var again *retryError
-	if errors.As(err, &again) {
+	switch {
+	case errors.As(err, &again):
 		return true, nil
-	}
-	if err != nil {
+	case errors.Is(err, errRejected):
+		return false, nil // req itself may do better
+	case err != nil:
 		return false, err
 	}
 	discard(resp)
@@ -214,9 +231,10 @@ func discard(resp *http.Response) {
 	resp.Body.Close()
 }
 
-// withReadBody returns req with its body in memory, so that it can be replayed.
-func withReadBody(req *http.Request) (*http.Request, error) {
-	if !hasBody(req) {
+// withReadBody returns req with its body in memory, so that it can be replayed, if it is
+// one that may carry an offer.
+func (t *Transport) withReadBody(req *http.Request) (*http.Request, error) {
+	if !hasBody(req) || req.GetBody != nil || !t.carriesOffer(req) {
 		return req, nil
 	}
 	body, err := io.ReadAll(io.LimitReader(req.Body, req.ContentLength+1))

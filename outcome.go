@@ -78,7 +78,7 @@ type Negotiation struct {
 	Reason Reason // empty if the connection speaks HTTP/2
 	Err    error  // details, where there are any
 
-	RemoteAddr string // of the client
+	RemoteAddr string // of the client; for a Transport, the host and port of the server
 }
 
 // ConnInfo tells of an HTTP/2 connection that has ended.
@@ -87,11 +87,11 @@ type ConnInfo struct {
 	Reason Reason // empty unless the handshake broke
 	Err    error
 
-	RemoteAddr string // of the client
+	RemoteAddr string // of the other end
 
 	Duration time.Duration // since the negotiation
-	// Octets received and sent since the negotiation. Zero for a connection that
-	// net/http took by prior knowledge.
+	// Octets received and sent since the negotiation. Zero for a connection that the server
+	// of net/http took by prior knowledge.
 	BytesRead, BytesWritten int64
 }
 

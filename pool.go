@@ -2,12 +2,15 @@ package h2c
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // An origin is what a Transport knows of one host and port.
@@ -20,7 +23,7 @@ type origin struct {
 	refusedUntil time.Time
 	refusals     int
 	conns        []*clientConn
-	negotiation  chan struct{} // closed when the one in progress ends; nil: there is none
+	negotiation  *turn // in progress, or nil
 }
 
 // protocol is what an origin is known to take besides HTTP/1.1.
@@ -44,6 +47,9 @@ func (t *Transport) origin(u *url.URL) *origin {
 		addr = net.JoinHostPort(u.Hostname(), "80")
 	}
 	addr = strings.ToLower(addr)
+	if ascii, err := httpguts.PunycodeHostPort(addr); err == nil {
+		addr = ascii
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	o, ok := t.origins[addr]
@@ -87,8 +93,18 @@ func (t *Transport) allConns() []*clientConn {
 // A turn is a request's turn to find out what an origin speaks, while others wait.
 type turn struct {
 	o    *origin
-	done chan struct{}
+	done chan struct{} // closed when it ends
 	once sync.Once
+	err  error // what the others would get, too
+}
+
+// fail notes that a connection could not be made. Those who wait need not try one after the
+// other; but that the request of this turn was given up is not their matter.
+func (t *turn) fail(req *http.Request, err error) {
+	var op *net.OpError
+	if req.Context().Err() == nil && errors.As(err, &op) && op.Op == "dial" {
+		t.err = err
+	}
 }
 
 // end lets the others go on.
@@ -116,7 +132,10 @@ func (t *Transport) turn(o *origin, req *http.Request) (*clientConn, *turn, erro
 			expired = timer.C
 		}
 		select {
-		case <-wait:
+		case <-wait.done:
+			if wait.err != nil {
+				return nil, nil, wait.err
+			}
 		case <-expired:
 			return nil, nil, nil
 		case <-req.Context().Done():
@@ -127,7 +146,7 @@ func (t *Transport) turn(o *origin, req *http.Request) (*clientConn, *turn, erro
 
 // next returns what turn does, or what to wait for. Who has waited for an offer that was
 // declined, as *refusals tells, does not make another.
-func (o *origin) next(mode Mode, refusals *int) (*clientConn, *turn, <-chan struct{}) {
+func (o *origin) next(mode Mode, refusals *int) (c *clientConn, mine, others *turn) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, c := range o.conns {
@@ -143,8 +162,8 @@ func (o *origin) next(mode Mode, refusals *int) (*clientConn, *turn, <-chan stru
 	if o.negotiation != nil {
 		return nil, nil, o.negotiation
 	}
-	o.negotiation = make(chan struct{})
-	return nil, &turn{o: o, done: o.negotiation}, nil
+	o.negotiation = &turn{o: o, done: make(chan struct{})}
+	return nil, o.negotiation, nil
 }
 
 func (o *origin) speaks() protocol {

@@ -182,7 +182,7 @@ func (t *Transport) dialPriorKnowledge(ctx context.Context, o *origin) (*clientC
 			if t.isClosed(w) {
 				return
 			}
-			w.fail(t.failed(ViaPriorKnowledge, ReasonNoAnswer, os.ErrDeadlineExceeded, o.addr))
+			t.noAnswer(&clientConn{origin: o, wire: w}, os.ErrDeadlineExceeded)
 			w.Close()
 		})
 	}
@@ -192,4 +192,14 @@ func (t *Transport) dialPriorKnowledge(ctx context.Context, o *origin) (*clientC
 		return nil, err
 	}
 	return &clientConn{origin: o, wire: w, cc: cc}, nil
+}
+
+// noAnswer notes that the server has not sent an octet in answer to the client preface.
+func (t *Transport) noAnswer(c *clientConn, cause error) error {
+	var err error = &HandshakeError{Reason: ReasonNoAnswer, Err: cause}
+	if c.wire.failed.CompareAndSwap(nil, &err) {
+		c.origin.prefer(unknown)
+		t.failed(ViaPriorKnowledge, ReasonNoAnswer, cause, c.origin.addr)
+	}
+	return c.wire.err()
 }

@@ -2,6 +2,7 @@ package h2c
 
 import (
 	"errors"
+	"net"
 	"net/http"
 
 	"golang.org/x/net/http2"
@@ -27,11 +28,32 @@ func (c *clientConn) explain(req *http.Request, err error) error {
 			return &retryError{cause: err} // it has changed since
 		}
 		return err
+	case !c.wire.seen.Load():
+		c.origin.forget(c)
+		err = c.origin.t.noAnswer(c, err)
+		if c.origin.t.Mode == ModeAuto && mayRepeat(req) {
+			return &retryError{cause: err}
+		}
+		return err
 	case unprocessed(err), c.cc.Err() != nil && mayRepeat(req):
 		c.origin.forget(c)
 		return &retryError{cause: err}
 	}
 	return err
+}
+
+// broken turns an error of a connection that was switched, but is of no use, into what the
+// caller is to know.
+func broken(req *http.Request, err error) error {
+	if req.Context().Err() == nil && mayRepeat(req) {
+		return &retryError{cause: err}
+	}
+	return err
+}
+
+func isTimeout(err error) bool {
+	var ne net.Error
+	return errors.As(err, &ne) && ne.Timeout()
 }
 
 // unprocessed reports whether the server has not processed a request that failed.

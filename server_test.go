@@ -566,6 +566,7 @@ func TestUpgrade_U02_tls(t *testing.T) {
 			Protocols:       new(http.Protocols),
 		}}
 		h1.Transport.(*http.Transport).Protocols.SetHTTP1(true)
+		h1.Transport.(*http.Transport).TLSClientConfig.NextProtos = nil
 		defer h1.CloseIdleConnections()
 		offer := http.Header{"Connection": {"Upgrade, HTTP2-Settings"}, "Upgrade": {"h2c"}, "HTTP2-Settings": {settingsValue}}
 		if got := get(h1, offer); got != "HTTP/1.1 http/1.1[]" {

@@ -48,6 +48,7 @@ func TestParseSettingsStrict(t *testing.T) {
 	}
 }
 
+// S-06: any octets at all.
 func FuzzParseSettings(f *testing.F) {
 	for _, seed := range []string{"", "AAMAAABkAAQCAAAAAAIAAAAA", "AAMA\nAABk", "AAMAAABk=", "AAMAAB", "________"} {
 		f.Add(seed)

@@ -17,7 +17,7 @@ type Stats struct {
 	Failed   map[Reason]int64 `json:"failed"`   // handshakes that broke
 
 	// Octets of HTTP/2 connections that have been closed, received and sent. Connections
-	// that net/http took by prior knowledge are not in it.
+	// that the server of net/http took by prior knowledge are not in it.
 	BytesRead    int64 `json:"bytes_read"`
 	BytesWritten int64 `json:"bytes_written"`
 }

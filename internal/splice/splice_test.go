@@ -352,7 +352,7 @@ func TestAppendRequest(t *testing.T) {
 	}
 }
 
-// FuzzInbound sends any octets as the client's, in any split, and with any part of them
+// FuzzInbound (S-06) sends any octets as the client's, in any split, and with any part of them
 // read before the engine came.
 func FuzzInbound(f *testing.F) {
 	f.Add([]byte(http2.ClientPreface+settings+"rest"), uint8(0), uint8(0))
@@ -397,7 +397,7 @@ func validPreface(b []byte) (rest []byte, ok bool) {
 	return rest, h.isSettings(false) && h.length() <= maxFrameLen && len(rest) >= frameHeaderLen+h.length()
 }
 
-// FuzzOutbound lets the engine write any frames, in any split. Once it has accepted the
+// FuzzOutbound (S-06) lets the engine write any frames, in any split. Once it has accepted the
 // request, the client gets all but the first acknowledgement of SETTINGS, the answer to the
 // marker, credit that was withheld, and WINDOW_UPDATE for stream 1 up to then.
 func FuzzOutbound(f *testing.F) {
