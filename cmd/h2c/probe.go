@@ -120,7 +120,8 @@ func (o *probeOptions) probe(ctx context.Context, stdout, stderr io.Writer) erro
 	fmt.Fprintln(stderr)
 
 	report := probeReport{URL: o.url.String(), Address: p.target.addr}
-	bounded, cancel := context.WithTimeout(ctx, probeOverall*o.timeout)
+	end := time.Now().Add(probeOverall * o.timeout)
+	bounded, cancel := context.WithDeadline(ctx, end)
 	defer cancel()
 	for _, pc := range probeCases() {
 		if pc.post && o.noPost {
@@ -128,7 +129,7 @@ func (o *probeOptions) probe(ctx context.Context, stdout, stderr io.Writer) erro
 		}
 		var f probeFinding
 		switch {
-		case bounded.Err() != nil:
+		case !time.Now().Before(end):
 			f = finding(verdictNote, "not asked: the time was up")
 		case p.mute && !pc.always:
 			f = finding(verdictNote, "not asked: it does not answer HTTP/1.1")

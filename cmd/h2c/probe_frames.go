@@ -36,6 +36,7 @@ type probeStream struct {
 	settings map[http2.SettingID]uint32 // that the server sent; nil: none
 	status   int
 	header   http.Header
+	interim  int
 	data     bool // DATA that is not empty, where it was waited for
 	err      error
 }
@@ -127,9 +128,10 @@ func (c *probeConn) readStream(method string, first []byte) *probeStream {
 	return s
 }
 
-// settings are those that the server sent. They are nil if none came.
+// settings are those that the server sent. They are nil if it did not answer in HTTP/2:
+// what a server sends before it closes a connection may come or be lost.
 func (a *probeAnswer) settings() map[http2.SettingID]uint32 {
-	if a == nil || a.stream == nil {
+	if a == nil || a.stream == nil || a.stream.err != nil {
 		return nil
 	}
 	return a.stream.settings
@@ -181,6 +183,10 @@ func (s *probeStream) take(f http2.Frame, method string) (done bool) {
 			return true
 		}
 		if status < 200 {
+			if s.interim++; s.interim > probeMaxInterim {
+				s.err = errProbeInterim
+				return true
+			}
 			break
 		}
 		s.status, s.header = status, make(http.Header)

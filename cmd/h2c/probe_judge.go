@@ -120,7 +120,7 @@ func askSettingsPrior(_ context.Context, p *prober) probeFinding {
 func (p *prober) judgeSettings(a, other *probeAnswer) probeFinding {
 	settings := a.settings()
 	if settings == nil {
-		return finding(verdictNo, "none came")
+		return finding(verdictNo, "not known: nothing came on stream 1")
 	}
 	list := probeListSettings(settings)
 	theirs := other.settings()
@@ -178,10 +178,9 @@ func (p *prober) describe(err error) string {
 	case errors.As(err, &notHTTP), errors.As(err, &h2), errors.Is(err, errProbeTooLong),
 		errors.Is(err, errProbeHTTP2), errors.Is(err, errProbeInterim), errors.Is(err, errProbeNotH2C):
 		return err.Error()
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return "closed"
-	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return "closed by a reset"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
+		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return "closed" // which of them it is may be chance
 	case errors.As(err, &op) && op.Op == "dial":
 		return "cannot connect: " + probeQuote(op.Err.Error())
 	}
