@@ -247,6 +247,24 @@ func probeSettingIDs(settings map[http2.SettingID]uint32) []http2.SettingID {
 	return ids
 }
 
+// probeDiffer lists the settings in which a and b differ. It is empty if either is not known.
+func probeDiffer(a, b map[http2.SettingID]uint32) (names []string) {
+	if a == nil || b == nil {
+		return nil
+	}
+	for _, id := range probeSettingIDs(a) {
+		if v, ok := b[id]; !ok || v != a[id] {
+			names = append(names, id.String())
+		}
+	}
+	for _, id := range probeSettingIDs(b) {
+		if _, ok := a[id]; !ok {
+			names = append(names, id.String())
+		}
+	}
+	return names
+}
+
 func probeListSettings(settings map[http2.SettingID]uint32) string {
 	if len(settings) == 0 {
 		return "an empty SETTINGS frame"

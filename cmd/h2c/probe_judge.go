@@ -123,21 +123,7 @@ func (p *prober) judgeSettings(a, other *probeAnswer) probeFinding {
 		return finding(verdictNo, "not known: nothing came on stream 1")
 	}
 	list := probeListSettings(settings)
-	theirs := other.settings()
-	if theirs == nil {
-		return finding(verdictOK, list)
-	}
-	var differ []string
-	for _, id := range probeSettingIDs(settings) {
-		if v, ok := theirs[id]; !ok || v != settings[id] {
-			differ = append(differ, id.String())
-		}
-	}
-	for _, id := range probeSettingIDs(theirs) {
-		if _, ok := settings[id]; !ok {
-			differ = append(differ, id.String())
-		}
-	}
+	differ := probeDiffer(settings, other.settings())
 	if len(differ) == 0 {
 		return finding(verdictOK, list)
 	}
@@ -213,7 +199,11 @@ func askTunnel(_ context.Context, p *prober) probeFinding {
 	case p.upgrade.stream.err != nil:
 		return finding(verdictNote, "not known: nothing came on stream 1")
 	}
-	return judgeTunnel(p.plain, p.upgrade.switched.Header, p.upgrade.stream.header)
+	f := judgeTunnel(p.plain, p.upgrade.switched.Header, p.upgrade.stream.header)
+	if f.verdict == verdictOK && len(probeDiffer(p.prior.settings(), p.upgrade.settings())) > 0 {
+		return finding(verdictNote, f.evidence+"; but SETTINGS differ: perhaps the proxy takes prior knowledge, and what is behind it the upgrade")
+	}
+	return f
 }
 
 func judgeTunnel(plain *http.Response, switched, stream http.Header) probeFinding {

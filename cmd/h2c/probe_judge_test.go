@@ -81,6 +81,21 @@ func TestProbeJudgeSettings(t *testing.T) {
 	}
 }
 
+// A proxy that adds nothing shows by SETTINGS that are not those of what is behind it.
+func TestProbeTunnelBySettings(t *testing.T) {
+	header := make(http.Header)
+	for value, want := range map[uint32]probeVerdict{100: verdictOK, 250: verdictNote} {
+		p := &prober{
+			plain:   &http.Response{Header: header},
+			upgrade: &probeAnswer{switched: &http.Response{Header: header}, stream: &probeStream{settings: map[http2.SettingID]uint32{3: 100}, header: header}},
+			prior:   &probeAnswer{stream: &probeStream{settings: map[http2.SettingID]uint32{3: value}}},
+		}
+		if f := askTunnel(t.Context(), p); f.verdict != want {
+			t.Errorf("%d: %s %q", value, f.verdict, f.evidence)
+		}
+	}
+}
+
 // U-04, U-05, U-06, U-07: every offer that is meant to be malformed is one; the good one is
 // good.
 func TestProbeOffers(t *testing.T) {
