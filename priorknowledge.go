@@ -186,12 +186,12 @@ func (t *Transport) dialPriorKnowledge(ctx context.Context, o *origin) (*clientC
 			w.Close()
 		})
 	}
-	cc, err := t.newClient(w, o.addr)
-	if err != nil {
+	c := &clientConn{origin: o, wire: w}
+	if c.cc, err = t.newClient(w, o.addr); err != nil {
 		w.Close()
-		return nil, err
+		return nil, t.noAnswer(c, err)
 	}
-	return &clientConn{origin: o, wire: w, cc: cc}, nil
+	return c, nil
 }
 
 // noAnswer notes that the server has not sent an octet in answer to the client preface.

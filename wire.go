@@ -40,8 +40,7 @@ type wire struct {
 func (w *wire) Read(p []byte) (int, error) {
 	n, err := w.Conn.Read(p)
 	w.read.Add(int64(n))
-	if n > 0 && !w.seen.Load() {
-		w.seen.Store(true)
+	if n > 0 && !w.seen.Load() && w.seen.CompareAndSwap(false, true) {
 		if err := w.onFirst(p[0] == 0); err != nil {
 			return 0, w.fail(err)
 		}
@@ -52,8 +51,16 @@ func (w *wire) Read(p []byte) (int, error) {
 func (w *wire) Write(p []byte) (int, error) {
 	n, err := w.Conn.Write(p)
 	w.written.Add(int64(n))
+	if err != nil && !w.seen.Load() {
+		// The server may have said why before it closed the connection.
+		w.Conn.SetReadDeadline(time.Now().Add(lastWords))
+		w.Read(make([]byte, 1))
+	}
 	return n, err
 }
+
+// lastWords bounds the wait for a first octet that is on its way when a Write fails.
+const lastWords = 100 * time.Millisecond
 
 // fail notes why the connection is of no use.
 func (w *wire) fail(err error) error {
