@@ -1,6 +1,7 @@
 // Package splice makes a connection that was negotiated in some other way read like an
-// HTTP/2 connection begun by prior knowledge, so that any HTTP/2 server can serve it.
-// It knows bytes and frames, not requests.
+// HTTP/2 connection begun by prior knowledge, so that any HTTP/2 server or client can take
+// it: Conn is the end of a server, ClientConn that of a client. What takes it is called the
+// engine here. The package knows bytes and frames, not requests.
 package splice
 
 import (
