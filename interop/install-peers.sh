@@ -3,7 +3,8 @@
 # is there already stays as it is. No service is started.
 set -euo pipefail
 
-packages=(curl nghttp2-client git python3-h2 openjdk-17-jdk-headless)
+packages=(curl nghttp2-client git python3-h2 openjdk-17-jdk-headless
+	nghttp2-server nghttp2-proxy apache2 h2o varnish caddy)
 h2spec=github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible
 staticcheck=honnef.co/go/tools/cmd/staticcheck@v0.8.2
 

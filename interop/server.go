@@ -9,6 +9,10 @@ import (
 	"net/http"
 	"sync"
 
+	"golang.org/x/net/http2"
+	//lint:ignore SA1019 Servers in use have it.
+	xh2c "golang.org/x/net/http2/h2c"
+
 	"github.com/seed78dc1b7f/h2c"
 )
 
@@ -18,7 +22,9 @@ type way string
 const (
 	byConfigureServer way = "ConfigureServer"
 	byNewHandler      way = "NewHandler"
-	byNetHTTP         way = "net_http" // without this library: the baseline
+	byNetHTTP         way = "net_http"  // without this library: the baseline
+	byNetHTTP1        way = "net_http1" // as that, and HTTP/1.1 only
+	byXNet            way = "x_net_h2c"
 )
 
 // A server serves a handler on a loopback port of its own.
@@ -26,7 +32,7 @@ type server struct {
 	*handler
 	addr string
 	url  string
-	h2c  *h2c.Server // nil for the baseline
+	h2c  *h2c.Server // nil for those without this library
 
 	http   *http.Server
 	served chan error
@@ -56,6 +62,12 @@ func startServer(w way, conf *h2c.Server) (*server, error) {
 		s.http.Protocols = new(http.Protocols)
 		s.http.Protocols.SetHTTP1(true)
 		s.http.Protocols.SetUnencryptedHTTP2(true)
+	case byNetHTTP1:
+		s.h2c = nil
+	case byXNet:
+		s.h2c = nil
+		//lint:ignore SA1019 as above
+		s.http.Handler = xh2c.NewHandler(s.handler, new(http2.Server))
 	default:
 		return nil, fmt.Errorf("no way %q to start a server", w)
 	}
