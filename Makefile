@@ -8,7 +8,7 @@ FUZZTIME = 10s
 
 all: fmt vet lint tidy test fuzz
 
-# Installs the real clients and the tools that tests and lint use. As root.
+# Installs the real clients and servers, and the tools that tests and lint use. As root.
 peers:
 	interop/install-peers.sh
 

@@ -208,8 +208,7 @@ func TestPriorKnowledge_P04_switchedOff(t *testing.T) {
 				t.Errorf("prior knowledge: %v", resp.Status)
 			}
 			c := ts.dial()
-			c.preface()
-			c.request(1, "/")
+			go c.nc.Write(benchDirect) // may not all be taken
 			c.wantClosed()
 			if n := served.Load(); n != 0 {
 				t.Errorf("%d requests served", n)
@@ -266,8 +265,7 @@ func TestPriorKnowledge_P06_laterRequest(t *testing.T) {
 			c := dialTCP(t, addr)
 			c.send("GET / HTTP/1.1\nHost: h\n\n")
 			c.want1(200)
-			c.preface()
-			c.request(1, "/")
+			io.WriteString(c.nc, http2.ClientPreface)
 			c.want1(400)
 			c.wantClosed()
 		}
