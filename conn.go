@@ -15,18 +15,18 @@ import (
 )
 
 type (
-	viaKey  struct{} // Via of a connection that was handed over
-	baseKey struct{} // what BaseContext returned for the listener of a connection
-	connKey struct{} // *conn of a connection that was not handed over
+	handoffKey struct{} // *handoff of a connection that was handed over
+	baseKey    struct{} // what BaseContext returned for the listener of a connection
+	connKey    struct{} // *conn of a connection that was not handed over
 )
 
 // RequestVia reports how the protocol of the connection of r was settled, where r is a
 // request that a server of this package passed to a handler. It is empty for HTTP/2 over
 // TLS.
 func RequestVia(r *http.Request) Via {
-	switch via, ok := r.Context().Value(viaKey{}).(Via); {
+	switch h, ok := r.Context().Value(handoffKey{}).(*handoff); {
 	case ok:
-		return via
+		return h.via
 	case r.ProtoMajor < 2:
 		return ViaHTTP1
 	case r.TLS == nil:

@@ -46,7 +46,7 @@ func (h *handler) serveHTTP1(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	e, ok := h.engine(r)
-	if !ok || h.s.DisableUpgrade {
+	if !ok || h.s.DisableUpgrade || h.s.noHTTP2.Load() {
 		h.decline(w, r, ReasonDisabled, nil)
 		return
 	}

@@ -43,11 +43,11 @@ func (s *Server) handOver(e engine, r *http.Request, nc net.Conn, via Via, cfg s
 	h := &handoff{
 		s:       s,
 		via:     via,
-		base:    context.WithValue(e.base, viaKey{}, via),
 		remote:  r.RemoteAddr,
 		settled: make(chan struct{}),
 	}
-	cfg.Take, cfg.Open, cfg.Closed = h.take, h.open, h.closed
+	h.base = context.WithValue(e.base, handoffKey{}, h)
+	cfg.Take, cfg.Open, cfg.Refused, cfg.Closed = h.take, h.open, h.refused, h.closed
 	h.conn = splice.New(nc, cfg)
 
 	defer h.conn.Refuse() // unless it was taken
@@ -86,6 +86,13 @@ func (h *handoff) settle(s handoffState) handoffState {
 	return h.state
 }
 
+// waiting reports whether nobody has taken or refused the connection yet.
+func (h *handoff) waiting() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.state == handoffWaiting
+}
+
 // take reports whether the engine, which has the connection now, may keep it.
 func (h *handoff) take() bool { return h.settle(handoffTaken) == handoffTaken }
 
@@ -93,6 +100,18 @@ func (h *handoff) take() bool { return h.settle(handoffTaken) == handoffTaken }
 func (h *handoff) open() {
 	h.opened = time.Now()
 	h.s.negotiated(Negotiation{Via: h.via, RemoteAddr: h.remote})
+}
+
+// refused is called when the client is about to be refused. If that is not because the
+// server shuts down, it has given the connection up.
+func (h *handoff) refused() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.state == handoffWaiting {
+		h.state = handoffRefused
+		close(h.settled)
+		h.s.noHTTP2.Store(true)
+	}
 }
 
 // closed is called when the connection is closed, with what broke the handshake, or nil.

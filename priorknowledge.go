@@ -58,8 +58,15 @@ func (h *handler) servePreface(w http.ResponseWriter, r *http.Request) {
 
 // priorKnowledge judges the beginning of a client preface.
 func (h *handler) priorKnowledge(r *http.Request) (engine, Reason) {
+	over, ok := r.Context().Value(handoffKey{}).(*handoff)
 	switch {
-	case h.hadRequest(r):
+	case ok && over.waiting():
+		// A server that speaks HTTP/2 does not take the preface of a connection that is
+		// handed over to it for a request. This one does not (GODEBUG=http2server=0), and
+		// what is answered here does not reach the client: the splice sends 503.
+		h.s.noHTTP2.Store(true)
+		return engine{}, ReasonDisabled
+	case ok || h.hadRequest(r):
 		return engine{}, ReasonPrefaceLate
 	case h.s.DisablePriorKnowledge:
 		return engine{}, ReasonPriorKnowledge

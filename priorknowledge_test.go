@@ -294,5 +294,13 @@ func TestPriorKnowledge_methodPRIOverHTTP2(t *testing.T) {
 		if r := c.response(5); r.Status != "200" {
 			t.Errorf("the connection did not survive: %+v", r)
 		}
+		c = ts.dial()
+		c.upgradeTo("/")
+		c.preface()
+		c.requestFields(3, ":method", "PRI", ":scheme", "http", ":path", "*")
+		if r := c.responses(1, 3)[3]; r.Status < "400" {
+			t.Errorf("after an upgrade: %+v", r)
+		}
+		ts.dial().upgradeTo("/") // others still may
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -56,6 +57,7 @@ type Server struct {
 	Logger *slog.Logger
 
 	counters counters
+	noHTTP2  atomic.Bool // net/http has been found not to speak HTTP/2
 
 	mu      sync.Mutex
 	closing bool

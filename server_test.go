@@ -578,3 +578,23 @@ func TestUpgrade_U02_tls(t *testing.T) {
 		}
 	})
 }
+
+// Where net/http is told not to speak HTTP/2, the first offer finds out, and is answered;
+// later ones are declined.
+func TestWithoutHTTP2(t *testing.T) {
+	t.Setenv("GODEBUG", "http2server=0")
+	eachRole(t, func(t *testing.T, role role) {
+		ts := serve(t, role, text("ok"))
+		c := ts.dial()
+		c.send("GET / HTTP/1.1\nHost: h\n" + offerFields + "\n")
+		c.want1(503)
+		c = ts.dial()
+		for range 2 {
+			c.send("GET / HTTP/1.1\nHost: h\n" + offerFields + "\n")
+			if _, body := c.want1(200); body != "ok" {
+				t.Errorf("got %q", body)
+			}
+		}
+		ts.wantDeclined(h2c.ReasonDisabled, 2)
+	})
+}

@@ -48,6 +48,8 @@ type Config struct {
 	Take func() bool
 	// Open is called once, just before Accept is written.
 	Open func()
+	// Refused is called at most once, just before Refusal is written.
+	Refused func()
 	// Closed is called once, after the connection was closed, with what broke the
 	// handshake, or nil.
 	Closed func(err error)
@@ -206,9 +208,11 @@ func (c *Conn) refuse(from state) {
 	if !refuse {
 		return
 	}
+	out := c.out.Load()
+	out.Refused()
 	// Not a deadline: the engine sets its own.
 	defer time.AfterFunc(lingerTimeout, func() { c.Conn.Close() }).Stop()
-	if _, err := c.writeConn(c.out.Load().Refusal); err == nil {
+	if _, err := c.writeConn(out.Refusal); err == nil {
 		c.linger()
 	}
 	c.end(true)
@@ -246,8 +250,18 @@ func (c *Conn) fail(err error) error {
 	return err
 }
 
-// Close implements [net.Conn]. It leaves a connection that is being refused to Refuse.
-func (c *Conn) Close() error { return c.end(false) }
+// Close implements [net.Conn]. If the engine closes the connection before it has accepted
+// the request, the client is still owed an answer, and gets the refusal.
+func (c *Conn) Close() error {
+	c.mu.Lock()
+	state := c.state
+	c.mu.Unlock()
+	if state == stateNew || state == stateTaken {
+		go c.refuse(state)
+		return nil
+	}
+	return c.end(false)
+}
 
 // end closes the connection, for Refuse or for anybody else.
 func (c *Conn) end(refused bool) error {

@@ -39,6 +39,7 @@ func open(t testing.TB, cfg Config, o memnet.Options) (engine *Conn, client *mem
 	cfg.Accept = []byte(accept)
 	cfg.Take = func() bool { return true }
 	cfg.Open = func() {}
+	cfg.Refused = func() {}
 	cfg.Closed = func(err error) { *closed = err }
 	engine = New(server, cfg)
 	t.Cleanup(func() {
@@ -157,6 +158,7 @@ func TestRefuse(t *testing.T) {
 			Inject:  []byte(inject),
 			Refusal: []byte("no"),
 			Take:    func() bool { return false },
+			Refused: func() {},
 			Open:    func() { t.Error("opened") },
 			Closed:  func(err error) { closed = err },
 		})
@@ -189,6 +191,7 @@ func TestCloseDoesNotCutRefusal(t *testing.T) {
 			Inject:  []byte(inject),
 			Refusal: bytes.Repeat([]byte("no"), 1<<20), // more than is sent at once
 			Take:    func() bool { return false },
+			Refused: func() {},
 			Closed:  func(error) { closed++ },
 		})
 		go engine.Refuse()
@@ -219,7 +222,7 @@ func TestAccepted(t *testing.T) {
 		writes [][]byte
 		want   string
 	}{
-		{"not yet", [][]byte{[]byte(settings)}, ""},
+		{"closed before", [][]byte{[]byte(settings)}, "refused"},
 		{"accepted", [][]byte{[]byte(settings), markerAck}, accept + settings},
 		{"accepted, then going away", [][]byte{markerAck, goAway(1)}, accept + string(goAway(1))},
 		{"accepted, then told of another connection's stream", [][]byte{markerAck, goAway(0)}, accept + string(goAway(0))},
@@ -232,7 +235,7 @@ func TestAccepted(t *testing.T) {
 				client, server := memnet.Pipe(memnet.Options{}, 1)
 				engine := New(server, Config{
 					Inject: []byte(inject), Accept: []byte(accept), Refusal: []byte("refused"),
-					Take: func() bool { return true }, Open: func() { opened = true }, Closed: func(error) {},
+					Take: func() bool { return true }, Open: func() { opened = true }, Refused: func() {}, Closed: func(error) {},
 				})
 				for _, b := range tt.writes {
 					for i := range b {
@@ -243,6 +246,8 @@ func TestAccepted(t *testing.T) {
 				if got, _ := io.ReadAll(client); string(got) != tt.want {
 					t.Errorf("client got %q, want %q", got, tt.want)
 				}
+				client.Close()
+				synctest.Wait()
 				if want := strings.HasPrefix(tt.want, accept); opened != want {
 					t.Errorf("opened: %v, want %v", opened, want)
 				}
