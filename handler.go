@@ -40,8 +40,8 @@ func (h *handler) serveHTTP2(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *handler) serveHTTP1(w http.ResponseWriter, r *http.Request) {
-	h.noteRequest(r)
 	if !offersH2C(r) {
+		h.noteRequest(r)
 		h.serveNext(w, r)
 		return
 	}
@@ -64,6 +64,7 @@ func (h *handler) serveHTTP1(w http.ResponseWriter, r *http.Request) {
 // https://www.rfc-editor.org/rfc/rfc9110.html#section-7.8-5
 func (h *handler) decline(w http.ResponseWriter, r *http.Request, reason Reason, err error) {
 	h.s.negotiated(Negotiation{Via: ViaHTTP1, Reason: reason, Err: err, RemoteAddr: r.RemoteAddr})
+	h.noteRequest(r)
 	h.serveNext(w, withoutOffer(r))
 }
 
@@ -85,7 +86,8 @@ func serveOptions(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// noteRequest notes that the connection of r is past its first request.
+// noteRequest notes that a request was served over HTTP/1, so that its connection is past
+// the first one.
 func (h *handler) noteRequest(r *http.Request) {
 	if c := publicConn(r); c != nil {
 		c.hadRequest = true
