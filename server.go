@@ -73,9 +73,12 @@ type Server struct {
 // Call it once, after the fields of hs are set and before hs serves: it replaces Handler,
 // BaseContext, ConnContext, ConnState and Protocols by ones that call or contain what was
 // there, and answers "OPTIONS *" itself, as net/http would, unless
-// DisableGeneralOptionsHandler is set. It returns an error if hs was configured before, or
+// DisableGeneralOptionsHandler is set. It returns an error if hs is nil, was configured before, or
 // has another HTTP/2 implementation that does not take cleartext connections.
 func ConfigureServer(hs *http.Server, s *Server) error {
+	if hs == nil {
+		return errors.New("h2c: http.Server is nil")
+	}
 	if s == nil {
 		s = new(Server)
 	}

@@ -414,6 +414,9 @@ func TestBodyAndWindows(t *testing.T) {
 }
 
 func TestConfigureServerErrors(t *testing.T) {
+	if err := h2c.ConfigureServer(nil, nil); err == nil {
+		t.Error("configured nothing")
+	}
 	hs := new(http.Server)
 	if err := h2c.ConfigureServer(hs, nil); err != nil {
 		t.Error(err)
