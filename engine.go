@@ -61,6 +61,7 @@ func (h *handler) engine(r *http.Request) (e engine, ok bool) {
 func newEngine(h *handler, front *http.Server, addr net.Addr) engine {
 	e := engine{&http.Server{Handler: h, Protocols: new(http.Protocols)}, context.Background()}
 	e.server.Protocols.SetUnencryptedHTTP2(true)
+	e.server.Protocols.SetHTTP1(true) // to be told where net/http does not speak HTTP/2
 	e.server.BaseContext = wrapBaseContext(nil)
 	if front == nil {
 		e.server.HTTP2 = h.s.fitWindows(nil)

@@ -47,7 +47,7 @@ func (s *Server) handOver(e engine, r *http.Request, nc net.Conn, via Via, cfg s
 		settled: make(chan struct{}),
 	}
 	h.base = context.WithValue(e.base, handoffKey{}, h)
-	cfg.Take, cfg.Open, cfg.Refused, cfg.Closed = h.take, h.open, h.refused, h.closed
+	cfg.Take, cfg.Open, cfg.Closed = h.take, h.open, h.closed
 	h.conn = splice.New(nc, cfg)
 
 	defer h.conn.Refuse() // unless it was taken
@@ -100,18 +100,6 @@ func (h *handoff) take() bool { return h.settle(handoffTaken) == handoffTaken }
 func (h *handoff) open() {
 	h.opened = time.Now()
 	h.s.negotiated(Negotiation{Via: h.via, RemoteAddr: h.remote})
-}
-
-// refused is called when the client is about to be refused. If that is not because the
-// server shuts down, it has given the connection up.
-func (h *handoff) refused() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.state == handoffWaiting {
-		h.state = handoffRefused
-		close(h.settled)
-		h.s.noHTTP2.Store(true)
-	}
 }
 
 // closed is called when the connection is closed, with what broke the handshake, or nil.

@@ -72,9 +72,10 @@ func rejected(status int) bool {
 func (t *Transport) sendOffer(req *http.Request) (*http.Response, *wire, error) {
 	var used *wire
 	wrote := make(chan struct{})
+	written := sync.OnceFunc(func() { close(wrote) })
 	ctx := httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
 		GotConn:      func(info httptrace.GotConnInfo) { used, _ = info.Conn.(*wire) },
-		WroteRequest: func(httptrace.WroteRequestInfo) { closeOnce(wrote) },
+		WroteRequest: func(httptrace.WroteRequestInfo) { written() },
 	})
 	offer := req.Clone(ctx)
 	// One line, in the spelling of the RFC: some servers compare octets.
@@ -104,14 +105,6 @@ func (t *Transport) sendOffer(req *http.Request) (*http.Response, *wire, error) 
 	case <-req.Context().Done():
 		resp.Body.Close()
 		return nil, used, context.Cause(req.Context())
-	}
-}
-
-func closeOnce(ch chan struct{}) {
-	select {
-	case <-ch:
-	default:
-		close(ch)
 	}
 }
 

@@ -17,10 +17,7 @@ import (
 //	PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n
 //
 // https://www.rfc-editor.org/rfc/rfc9113.html#section-3.4
-const (
-	prefaceHead = "PRI * HTTP/2.0\r\n\r\n"
-	prefaceRest = "SM\r\n\r\n"
-)
+const prefaceRest = "SM\r\n\r\n"
 
 func isPreface(r *http.Request) bool {
 	return r.Method == "PRI" && r.RequestURI == "*" && r.ProtoMajor == 2 && len(r.Header) == 0 && r.Host == "" && r.TLS == nil

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -599,5 +600,33 @@ func TestWithoutHTTP2(t *testing.T) {
 			}
 		}
 		ts.wantDeclined(h2c.ReasonDisabled, 2)
+	})
+}
+
+// A hook that closes a connection as it is handed over refuses that one, and no other.
+func TestConnStateCloses(t *testing.T) {
+	eachRole(t, func(t *testing.T, role role) {
+		var refuse atomic.Bool
+		ts := serve(t, role, text("ok"), withHTTP(func(hs *http.Server) {
+			hs.ConnState = func(nc net.Conn, state http.ConnState) {
+				if _, ok := nc.(interface{ NetConn() net.Conn }); ok && state == http.StateNew && refuse.Load() {
+					nc.Close()
+				}
+			}
+		}))
+		for _, refused := range []bool{true, false, true, false} {
+			refuse.Store(refused)
+			c := ts.dial()
+			if !refused {
+				c.upgradeTo("/")
+				c.preface()
+				if r := c.response(1); r.Body != "ok" {
+					t.Errorf("got %+v", r)
+				}
+				continue
+			}
+			c.send("GET / HTTP/1.1\nHost: h\n" + offerFields + "\n")
+			c.want1(503)
+		}
 	})
 }

@@ -17,13 +17,13 @@ var (
 		"Connection: Upgrade\r\n" +
 		"Upgrade: h2c\r\n\r\n")
 
-	// shuttingDown answers a request whose connection could not be handed over, since the
-	// server began to shut down in that moment. No handler has seen the request.
-	shuttingDown = []byte("HTTP/1.1 503 Service Unavailable\r\n" +
+	// notSwitched answers a request whose connection could not be handed over, most often
+	// since the server began to shut down in that moment. No handler has seen the request.
+	notSwitched = []byte("HTTP/1.1 503 Service Unavailable\r\n" +
 		"Connection: close\r\n" +
 		"Content-Type: text/plain; charset=utf-8\r\n" +
-		"Content-Length: 24\r\n\r\n" +
-		"server is shutting down\n")
+		"Content-Length: 27\r\n\r\n" +
+		"could not switch to HTTP/2\n")
 )
 
 // upgrade answers a request whose offer was accepted: it reads the body, takes the
@@ -55,7 +55,7 @@ func (h *handler) upgrade(w http.ResponseWriter, r *http.Request, e engine, o of
 		InjectedData: len(body),
 		Buffered:     buffered,
 		Accept:       switchingProtocols,
-		Refusal:      shuttingDown,
+		Refusal:      notSwitched,
 		Timeout:      h.s.handshakeTimeout(),
 	})
 }

@@ -48,8 +48,6 @@ type Config struct {
 	Take func() bool
 	// Open is called once, just before Accept is written.
 	Open func()
-	// Refused is called at most once, just before Refusal is written.
-	Refused func()
 	// Closed is called once, after the connection was closed, with what broke the
 	// handshake, or nil.
 	Closed func(err error)
@@ -208,11 +206,9 @@ func (c *Conn) refuse(from state) {
 	if !refuse {
 		return
 	}
-	out := c.out.Load()
-	out.Refused()
 	// Not a deadline: the engine sets its own.
 	defer time.AfterFunc(lingerTimeout, func() { c.Conn.Close() }).Stop()
-	if _, err := c.writeConn(out.Refusal); err == nil {
+	if _, err := c.writeConn(c.out.Load().Refusal); err == nil {
 		c.linger()
 	}
 	c.end(true)

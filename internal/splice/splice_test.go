@@ -39,7 +39,6 @@ func open(t testing.TB, cfg Config, o memnet.Options) (engine *Conn, client *mem
 	cfg.Accept = []byte(accept)
 	cfg.Take = func() bool { return true }
 	cfg.Open = func() {}
-	cfg.Refused = func() {}
 	cfg.Closed = func(err error) { *closed = err }
 	engine = New(server, cfg)
 	t.Cleanup(func() {
@@ -158,7 +157,6 @@ func TestRefuse(t *testing.T) {
 			Inject:  []byte(inject),
 			Refusal: []byte("no"),
 			Take:    func() bool { return false },
-			Refused: func() {},
 			Open:    func() { t.Error("opened") },
 			Closed:  func(err error) { closed = err },
 		})
@@ -191,7 +189,6 @@ func TestCloseDoesNotCutRefusal(t *testing.T) {
 			Inject:  []byte(inject),
 			Refusal: bytes.Repeat([]byte("no"), 1<<20), // more than is sent at once
 			Take:    func() bool { return false },
-			Refused: func() {},
 			Closed:  func(error) { closed++ },
 		})
 		go engine.Refuse()
@@ -235,7 +232,7 @@ func TestAccepted(t *testing.T) {
 				client, server := memnet.Pipe(memnet.Options{}, 1)
 				engine := New(server, Config{
 					Inject: []byte(inject), Accept: []byte(accept), Refusal: []byte("refused"),
-					Take: func() bool { return true }, Open: func() { opened = true }, Refused: func() {}, Closed: func(error) {},
+					Take: func() bool { return true }, Open: func() { opened = true }, Closed: func(error) {},
 				})
 				for _, b := range tt.writes {
 					for i := range b {
