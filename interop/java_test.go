@@ -20,7 +20,8 @@ func TestJavaHttpClient(t *testing.T) {
 		want     []string // of each response: status and version
 		seen     []string
 		declined []h2c.Reason
-		conns    int // 0: the client may choose
+		conns    int        // 0: the client may choose
+		known    h2c.Reason // of a handshake that this client breaks
 	}{
 		{
 			title: "U-12 U-30 GET twice", name: "get", target: "/echo",
@@ -55,10 +56,13 @@ func TestJavaHttpClient(t *testing.T) {
 		},
 		{
 			// Each request begins a connection; the client then keeps one and ends the others
-			// with GOAWAY.
+			// with GOAWAY. It resets connections as the process exits, right after the last
+			// response, and with them a preface that the server has not read yet. The preface
+			// is due: https://www.rfc-editor.org/rfc/rfc7540.html#section-3.2
 			title: "U-12 four cold requests at once", name: "async", target: "/echo",
-			want: []string{http2, http2, http2, http2},
-			seen: slices.Repeat([]string{"GET /echo HTTP/2.0 by upgrade"}, 4),
+			want:  []string{http2, http2, http2, http2},
+			seen:  slices.Repeat([]string{"GET /echo HTTP/2.0 by upgrade"}, 4),
+			known: h2c.ReasonPrefaceMissing,
 		},
 	}
 	eachWay(t, func(t *testing.T, w way) {
@@ -67,7 +71,7 @@ func TestJavaHttpClient(t *testing.T) {
 		var cases []javaCase
 		var servers []*server
 		for _, tt := range tests {
-			s := start(t, w)
+			s := start(t, w, tt.known)
 			servers = append(servers, s)
 			cases = append(cases, javaCase{tt.name, s.url + tt.target, tt.file})
 		}
