@@ -196,16 +196,24 @@ func (c *Conn) Refuse() { c.refuse(stateNew) }
 
 // refuse is Refuse for a connection that is in state from.
 func (c *Conn) refuse(from state) {
+	if c.beginRefusal(from) {
+		c.finishRefusal()
+	}
+}
+
+// beginRefusal settles that the connection is refused, if it is in state from.
+func (c *Conn) beginRefusal(from state) bool {
 	c.mu.Lock()
-	refuse := c.state == from
-	if refuse {
-		c.state = stateRefused
-		c.failure = ErrRefused
+	defer c.mu.Unlock()
+	if c.state != from {
+		return false
 	}
-	c.mu.Unlock()
-	if !refuse {
-		return
-	}
+	c.state = stateRefused
+	c.failure = ErrRefused
+	return true
+}
+
+func (c *Conn) finishRefusal() {
 	// Not a deadline: the engine sets its own.
 	defer time.AfterFunc(lingerTimeout, func() { c.Conn.Close() }).Stop()
 	if _, err := c.writeConn(c.out.Load().Refusal); err == nil {
@@ -249,11 +257,8 @@ func (c *Conn) fail(err error) error {
 // Close implements [net.Conn]. If the engine closes the connection before it has accepted
 // the request, the client is still owed an answer, and gets the refusal.
 func (c *Conn) Close() error {
-	c.mu.Lock()
-	state := c.state
-	c.mu.Unlock()
-	if state == stateNew || state == stateTaken {
-		go c.refuse(state)
+	if c.beginRefusal(stateNew) || c.beginRefusal(stateTaken) {
+		go c.finishRefusal()
 		return nil
 	}
 	return c.end(false)
