@@ -1,14 +1,16 @@
 //go:build unix
 
-package interop
+package servers
+
+import "github.com/seed78dc1b7f/h2c/interop/internal/peer"
 
 import "os"
 
 // h2o sends the whole response before it has the client preface, and SETTINGS twice.
-var h2o = &program{
-	peer: &peer{name: "h2o", files: named("h2o"), probe: []string{"--version"}},
-	args: []string{"-c", "{dir}/conf"},
-	conf: h2oUser() + `
+var h2o = &peer.Program{
+	Peer: &peer.Peer{Name: "h2o", Files: []string{"h2o"}, Probe: []string{"--version"}},
+	Args: []string{"-c", "{dir}/conf"},
+	Conf: h2oUser() + `
 num-threads: 1
 listen:
   host: 127.0.0.1

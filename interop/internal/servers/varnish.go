@@ -1,6 +1,8 @@
 //go:build unix
 
-package interop
+package servers
+
+import "github.com/seed78dc1b7f/h2c/interop/internal/peer"
 
 // varnish sends nothing before it has the client preface. It takes requests of HTTP/1.1 to
 // what is behind it.
@@ -10,13 +12,13 @@ package interop
 // stream 0. That stream is half-closed, where WINDOW_UPDATE is allowed: RFC 7540, Section
 // 3.2 and RFC 9113, Section 5.1. So a response on stream 1 that is large enough to need one
 // often breaks off, and here the first one is small.
-var varnish = &program{
-	peer: &peer{name: "varnishd", files: installed("varnishd"), probe: []string{"-V"}},
-	args: []string{
+var varnish = &peer.Program{
+	Peer: &peer.Peer{Name: "varnishd", Files: peer.InSbin("varnishd"), Probe: []string{"-V"}},
+	Args: []string{
 		"-F", "-n", "{dir}/varnish", "-a", "127.0.0.1:{port}", "-f", "{dir}/conf",
 		"-p", "feature=+http2", "-s", "malloc,16m",
 	},
-	conf: `vcl 4.1;
+	Conf: `vcl 4.1;
 backend default {
 	.host = "127.0.0.1";
 	.port = "{backend}";

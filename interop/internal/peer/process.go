@@ -1,8 +1,9 @@
 //go:build unix
 
-package interop
+package peer
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,35 +13,30 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
 
-// A program is a server that a process of its own runs, and how to start it. In conf, args
-// and env, {dir} is a directory for it alone, {www} the files to serve, {port} the port to
-// listen on at 127.0.0.1, and {backend} the port of the server behind it.
-type program struct {
-	peer *peer
-	conf string // of the file {dir}/conf
-	args []string
-	env  []string
+// A Program is a server that a process of its own runs, and how to start it. In all strings,
+// {dir} is a directory for it alone, {www} the files to serve, {port} the port to listen on
+// at 127.0.0.1, and {backend} the port of the server behind it.
+type Program struct {
+	Peer  *Peer
+	Conf  string // of the file {dir}/conf
+	Args  []string
+	Env   []string
+	Files map[string]string // more files, by their name in {dir}
 }
 
-// served are the files in {www}: the paths are as in the handler, and so are the octets.
-var served = []int{small, large}
-
-const (
-	small = 6
-	large = 3_000_000
-)
-
-// A process is a program that runs.
-type process struct {
-	port   string
+// A Process is a program that runs.
+type Process struct {
+	URL    string
+	Port   string
 	cmd    *exec.Cmd
 	cancel context.CancelFunc
 	exited chan struct{}
-	log    logBuffer
+	Log    Log
 }
 
 const (
@@ -48,9 +44,13 @@ const (
 	patience = 10 * time.Second
 )
 
-// start runs the program at path and returns when it accepts connections. The caller stops
-// it.
-func (p *program) start(path, dir, backend string) (*process, error) {
+// Start runs the program in a directory of its own and returns when it accepts connections.
+// The caller stops it. backend is the port of the server behind it, if it needs one.
+func (p *Program) Start(dir, backend string) (*Process, error) {
+	path, err := p.Peer.Find()
+	if err != nil {
+		return nil, err
+	}
 	var errs []error
 	for range 5 {
 		port, err := freePort()
@@ -71,10 +71,13 @@ func (p *program) start(path, dir, backend string) (*process, error) {
 }
 
 // files writes what the program reads. It may run as another user.
-func (p *program) files(dir string, r *strings.Replacer) error {
-	files := map[string][]byte{"conf": []byte(r.Replace(p.conf))}
-	for _, n := range served {
-		files[fmt.Sprintf("www/bytes/%d", n)] = payload(n)
+func (p *Program) files(dir string, r *strings.Replacer) error {
+	files := map[string][]byte{"conf": []byte(r.Replace(p.Conf))}
+	for name, content := range p.Files {
+		files[name] = []byte(r.Replace(content))
+	}
+	for _, n := range Served {
+		files[fmt.Sprintf("www/bytes/%d", n)] = Payload(n)
 	}
 	for name, content := range files {
 		name = filepath.Join(dir, name)
@@ -88,19 +91,19 @@ func (p *program) files(dir string, r *strings.Replacer) error {
 	return nil
 }
 
-func (p *program) run(path, port string, r *strings.Replacer) (*process, error) {
+func (p *Program) run(path, port string, r *strings.Replacer) (*Process, error) {
 	var args []string
-	for _, a := range p.args {
+	for _, a := range p.Args {
 		args = append(args, r.Replace(a))
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), lifetime)
-	proc := &process{port: port, cancel: cancel, exited: make(chan struct{})}
+	proc := &Process{URL: "http://127.0.0.1:" + port, Port: port, cancel: cancel, exited: make(chan struct{})}
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Env = withoutProxies(os.Environ())
-	for _, e := range p.env {
+	for _, e := range p.Env {
 		cmd.Env = append(cmd.Env, r.Replace(e))
 	}
-	cmd.Stdout, cmd.Stderr = &proc.log, &proc.log
+	cmd.Stdout, cmd.Stderr = &proc.Log, &proc.Log
 	// Apache signals its whole group when it stops, and that must not be ours.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = proc.kill
@@ -115,16 +118,16 @@ func (p *program) run(path, port string, r *strings.Replacer) (*process, error) 
 		cmd.Wait()
 	}()
 	if err := proc.ready(); err != nil {
-		proc.stop()
-		return nil, fmt.Errorf("%s: %w: %s", cmd, err, &proc.log)
+		proc.Stop()
+		return nil, fmt.Errorf("%s: %w: %s", cmd, err, &proc.Log)
 	}
 	return proc, nil
 }
 
 // ready waits until the process accepts connections.
-func (p *process) ready() error {
+func (p *Process) ready() error {
 	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
-		nc, err := net.DialTimeout("tcp", "127.0.0.1:"+p.port, patience)
+		nc, err := net.DialTimeout("tcp", "127.0.0.1:"+p.Port, patience)
 		if err == nil {
 			nc.Close()
 		}
@@ -142,8 +145,8 @@ func (p *process) ready() error {
 	}
 }
 
-// stop ends the process and all that it has started.
-func (p *process) stop() {
+// Stop ends the process and all that it has started.
+func (p *Process) Stop() {
 	defer p.cancel()
 	p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
@@ -154,7 +157,7 @@ func (p *process) stop() {
 	<-p.exited
 }
 
-func (p *process) kill() error { return syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) }
+func (p *Process) kill() error { return syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) }
 
 // freePort returns a port of 127.0.0.1 that was free just now.
 func freePort() (string, error) {
@@ -166,7 +169,23 @@ func freePort() (string, error) {
 	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port), nil
 }
 
-// installed is for a server that is not on the PATH of everybody.
-func installed(name string) func() []string {
-	return func() []string { return []string{name, "/usr/sbin/" + name} }
+// InSbin returns where a server is that not everybody has on the PATH.
+func InSbin(name string) []string { return []string{name, "/usr/sbin/" + name} }
+
+// Log keeps what a server logs.
+type Log struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *Log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *Log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
 }
