@@ -16,13 +16,20 @@ import (
 // cells returns all cells of the matrix, table by table and row by row.
 func cells() []matrix.Cell {
 	var all []matrix.Cell
-	for _, group := range groups {
-		all = append(all, group()...)
+	for _, group := range []struct {
+		cells func() []matrix.Cell
+		known []matrix.Deviation
+	}{
+		{clientCells, clientDeviations},
+		{toolCells, toolDeviations},
+		{serverCells, serverDeviations},
+		{proxyCells, proxyDeviations},
+		{grpcCells, grpcDeviations},
+	} {
+		all = append(all, matrix.Know(group.cells(), group.known)...)
 	}
-	return matrix.Know(all, deviations)
+	return all
 }
-
-var groups []func() []matrix.Cell
 
 func main() {
 	var (
