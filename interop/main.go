@@ -1,13 +1,24 @@
-// Interop proves the library against real peers; see README.md beside this file.
+// Interop proves the library against real peers: clients that talk to servers of this
+// library, servers that its Transport talks to, and proxies in front of its servers. Each
+// peer speaks h2c in the way that it happens to, and each case with it is a cell of a matrix.
+//
+//	interop/install-peers.sh
+//	go run ./interop
+//
+// runs all of it. The exit status is 0 only if nothing failed. There is one file for each
+// peer (internal/clients, internal/servers, internal/proxies, internal/grpctest) and one for
+// each group of cases beside this one. The same cells are the subtests of TestMatrix.
 package main
 
 import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"regexp"
+	"runtime"
 	"syscall"
 
 	"github.com/seed78dc1b7f/h2c/interop/internal/matrix"
@@ -31,45 +42,115 @@ func cells() []matrix.Cell {
 	return all
 }
 
+// resultsFile is where -markdown writes, from the root of the repository.
+const resultsFile = "interop/RESULTS.md"
+
 func main() {
-	var (
-		peer    = flag.String("peer", "", "run rows that match this `regexp` only")
-		kase    = flag.String("case", "", "run cases that match this `regexp` only")
-		list    = flag.Bool("list", false, "list the cases, and run none")
-		verbose = flag.Bool("v", false, "show the transcripts of failing cases: HTTP/1.1 heads and frames")
-		require = flag.Bool("require", false, "an absent peer is a failure")
-	)
-	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	peers, cases := regexp.MustCompile(*peer), regexp.MustCompile(*kase)
-	failed := false
-	for _, c := range cells() {
-		if !peers.MatchString(c.Peer+", "+c.Entry) || !cases.MatchString(c.Case) {
-			continue
+	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(status)
+}
+
+// run is the command, and returns its exit status: 0 if nothing failed, 1 if something did,
+// 2 if the arguments are wrong.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("interop", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	var (
+		row      = flags.String("peer", "", "run the rows that match `regexp` only")
+		column   = flags.String("case", "", "run the cases that match `regexp` only")
+		list     = flags.Bool("list", false, "list the cells and the requirements that they prove, and run none")
+		asJSON   = flags.Bool("json", false, "write the results as JSON instead of tables")
+		markdown = flags.Bool("markdown", false, "write all results to "+resultsFile+" as well")
+		verbose  = flags.Bool("v", false, "show what went over the connections of a cell that failed: HTTP/1.1 heads and frames")
+		require  = flags.Bool("require", false, "an absent peer is a failure")
+		atOnce   = flags.Int("parallel", 2*runtime.GOMAXPROCS(0), "run `n` cells at once")
+	)
+	wrong := func(format string, args ...any) int {
+		fmt.Fprintf(stderr, "interop: "+format+"\n", args...)
+		return 2
+	}
+	if err := flags.Parse(args); err != nil {
+		return 2 // Parse has said why
+	}
+	if flags.NArg() > 0 {
+		return wrong("unexpected argument %q", flags.Arg(0))
+	}
+	if *atOnce < 1 {
+		return wrong("-parallel must be at least 1")
+	}
+	if *markdown && (*row != "" || *column != "") {
+		return wrong("-markdown is for the whole matrix, without -peer and -case")
+	}
+	selected, err := choose(cells(), *row, *column)
+	if err != nil {
+		return wrong("%v", err)
+	}
+	if *list {
+		for _, c := range selected {
+			fmt.Fprintln(stdout, c.Name(), c.IDs)
 		}
-		if *list {
-			fmt.Println(c.Name(), c.IDs)
-			continue
-		}
-		r := c.Run(ctx, matrix.Options{Require: *require, Tap: *verbose})
-		fmt.Printf("%-9s %s (%v) %s\n", r.Status, c.Name(), r.Took.Round(1e6), r.Reason)
-		for _, f := range r.Failures {
-			fmt.Println("   ", f)
-		}
-		if r.Status == matrix.Failed {
-			failed = true
-			for _, l := range r.Log {
-				fmt.Println("    log:", l)
-			}
-			fmt.Print(r.Transcript)
+		return 0
+	}
+
+	p := newProgress(stderr, len(selected))
+	results := matrix.Run(ctx, selected, matrix.Options{Require: *require, Tap: *verbose}, *atOnce, p.tell)
+	p.end()
+	leftovers := matrix.Close()
+
+	if *asJSON {
+		err = matrix.WriteJSON(stdout, results)
+	} else {
+		matrix.WriteTables(stdout, results)
+	}
+	if err == nil && *markdown {
+		err = writeFile(resultsFile, results)
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "interop: %v\n", err)
+		return 1
+	}
+	for _, f := range leftovers {
+		fmt.Fprintf(stderr, "when all was over: %s\n", f)
+	}
+	fmt.Fprintf(stderr, "%d cells: %s\n", len(results), matrix.Summary(results))
+	if matrix.Count(results, matrix.Failed) > 0 || len(leftovers) > 0 {
+		return 1
+	}
+	return 0
+}
+
+// choose returns the cells whose row and column match, which are some.
+func choose(all []matrix.Cell, row, column string) ([]matrix.Cell, error) {
+	rows, err := regexp.Compile(row)
+	if err != nil {
+		return nil, fmt.Errorf("-peer: %w", err)
+	}
+	columns, err := regexp.Compile(column)
+	if err != nil {
+		return nil, fmt.Errorf("-case: %w", err)
+	}
+	var selected []matrix.Cell
+	for _, c := range all {
+		if rows.MatchString(c.Row()) && columns.MatchString(c.Case) {
+			selected = append(selected, c)
 		}
 	}
-	for _, f := range matrix.Close() {
-		fmt.Println(f)
-		failed = true
+	if len(selected) == 0 {
+		return nil, fmt.Errorf("no cell matches; -list lists them")
 	}
-	if failed {
-		os.Exit(1)
+	return selected, nil
+}
+
+func writeFile(name string, results []matrix.Result) error {
+	f, err := os.Create(name)
+	if err != nil {
+		return err
 	}
+	if err := matrix.WriteMarkdown(f, results); err != nil {
+		f.Close()
+		return err
+	}
+	return f.Close()
 }

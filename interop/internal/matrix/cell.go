@@ -59,13 +59,16 @@ func Know(cells []Cell, deviations []Deviation) []Cell {
 	return cells
 }
 
-// Name is the cell in one line.
-func (c Cell) Name() string {
+// Row names the row of the cell.
+func (c Cell) Row() string {
 	if c.Entry == "" {
-		return fmt.Sprintf("%s/%s/%s", c.Group, c.Peer, c.Case)
+		return c.Peer
 	}
-	return fmt.Sprintf("%s/%s, %s/%s", c.Group, c.Peer, c.Entry, c.Case)
+	return c.Peer + ", " + c.Entry
 }
+
+// Name is the cell in one line.
+func (c Cell) Name() string { return fmt.Sprintf("%s/%s/%s", c.Group, c.Row(), c.Case) }
 
 // A Status is what came of a cell.
 type Status string

@@ -6,7 +6,6 @@ import (
 	"os"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -148,8 +147,4 @@ func unexpected(failures []string, known []Deviation) []string {
 	return slices.DeleteFunc(slices.Clone(failures), func(f string) bool {
 		return slices.ContainsFunc(known, func(d Deviation) bool { return d.explains(f) })
 	})
-}
-
-func indent(s string) string {
-	return "    " + strings.ReplaceAll(strings.TrimRight(s, "\n"), "\n", "\n    ")
 }
