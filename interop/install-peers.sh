@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Installs the peers that the tests of this directory run, and staticcheck, on Debian. What
+# Installs the peers of the matrix, and staticcheck, on Debian. What
 # is there already stays as it is. No service is started.
 set -euo pipefail
 
-packages=(curl nghttp2-client git python3-h2 openjdk-17-jdk-headless
-	nghttp2-server nghttp2-proxy apache2 h2o varnish caddy)
+packages=(curl nghttp2-client git python3-h2 openjdk-17-jdk-headless nodejs
+	nghttp2-server nghttp2-proxy apache2 h2o varnish caddy tomcat10 libjetty9-java
+	nginx-light haproxy)
 h2spec=github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible
 staticcheck=honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
