@@ -148,7 +148,7 @@ func (p *Process) ready() error {
 // Stop ends the process and all that it has started.
 func (p *Process) Stop() {
 	defer p.cancel()
-	p.cmd.Process.Signal(syscall.SIGTERM)
+	p.Terminate()
 	select {
 	case <-p.exited:
 	case <-time.After(patience / 2):
@@ -156,6 +156,9 @@ func (p *Process) Stop() {
 	p.kill() // children that outlive it, if any
 	<-p.exited
 }
+
+// Terminate asks the process to end, and does not wait for that. It is to be stopped as well.
+func (p *Process) Terminate() { p.cmd.Process.Signal(syscall.SIGTERM) }
 
 func (p *Process) kill() error { return syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) }
 
