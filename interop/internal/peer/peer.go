@@ -93,6 +93,7 @@ type Command struct {
 	Env    []string // on top of the one of this process
 	Dir    string
 	Stdin  []byte
+	Input  io.Reader // nil, or what it reads after Stdin
 	Stdout io.Writer // nil, or gets what the program prints while it runs, too
 }
 
@@ -129,6 +130,9 @@ func Run(ctx context.Context, timeout time.Duration, c Command) (Output, error) 
 	cmd.Dir = c.Dir
 	cmd.WaitDelay = 5 * time.Second
 	cmd.Stdin = bytes.NewReader(c.Stdin)
+	if c.Input != nil {
+		cmd.Stdin = io.MultiReader(bytes.NewReader(c.Stdin), c.Input)
+	}
 	stdout, stderr := &capture{hash: sha256.New()}, &capture{hash: sha256.New()}
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	if c.Stdout != nil {
