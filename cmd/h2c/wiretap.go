@@ -11,11 +11,8 @@ import (
 	"time"
 
 	"github.com/seed78dc1b7f/h2c"
+	decoding "github.com/seed78dc1b7f/h2c/internal/wiretap"
 )
-
-// maxTapped bounds what a wiretap holds of one direction of a connection: a head, a chunk
-// size, or a frame. What is larger is not decoded, and nothing is after it.
-const maxTapped = 1 << 20
 
 // A wiretap decodes what goes over the connections that it dials, and writes that down
 // line by line. It changes nothing of it.
@@ -95,19 +92,23 @@ type tappedConn struct {
 	id      int
 	connect time.Duration // what the dial took
 
-	mu         sync.Mutex
-	send, recv flow
-	methods    []string // of HTTP/1.1 requests that have no response yet
-	requests   int      // in HTTP/1.1
-	lastStream uint32   // the last one that the client opened by HEADERS
-	ended      bool
-	closed     bool // by this end: nothing goes over it any more
+	mu      sync.Mutex
+	decoder *decoding.Decoder
+	ended   bool
+	closed  bool // by this end: nothing goes over it any more
 }
 
 func (c *tappedConn) attach(nc net.Conn) {
 	c.Conn = nc
-	c.send = flow{c: c, sent: true}
-	c.recv = flow{c: c}
+	c.decoder = decoding.New(func(e decoding.Event) {
+		switch {
+		case e.Kind == decoding.Raw:
+		case e.Client:
+			c.print("send "+e.What, e.Details...)
+		default:
+			c.print("recv "+e.What, e.Details...)
+		}
+	})
 }
 
 // tapped returns the connection that a wiretap dialed, of what has been made of it.
@@ -128,7 +129,7 @@ func (c *tappedConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.recv.feed(p[:n])
+	c.decoder.Server(p[:n])
 	switch {
 	case err == io.EOF:
 		c.end("closed by the server")
@@ -142,7 +143,7 @@ func (c *tappedConn) Read(p []byte) (int, error) {
 func (c *tappedConn) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	if !c.closed {
-		c.send.feed(p)
+		c.decoder.Client(p)
 	}
 	c.mu.Unlock()
 	n, err := c.Conn.Write(p)
@@ -176,8 +177,7 @@ func (c *tappedConn) end(how string) {
 		return
 	}
 	c.ended = true
-	c.send.end()
-	c.recv.end()
+	c.decoder.End()
 	c.print(how)
 }
 
@@ -186,14 +186,14 @@ func (c *tappedConn) end(how string) {
 func (c *tappedConn) stream() uint32 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.lastStream
+	return c.decoder.LastStream()
 }
 
 // via says how HTTP/2 began on the connection.
 func (c *tappedConn) via() h2c.Via {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.requests > 0 {
+	if c.decoder.Requests() > 0 {
 		return h2c.ViaUpgrade
 	}
 	return h2c.ViaPriorKnowledge
@@ -232,50 +232,3 @@ func visible(s string) string {
 }
 
 func isControl(r rune) bool { return r < ' ' && r != '\t' || r >= 0x7f && r < 0xa0 }
-
-// A flow is one direction of a connection. It keeps what is not enough to decode.
-type flow struct {
-	c    *tappedConn
-	sent bool
-	buf  []byte
-	step func([]byte) int // decodes a beginning and returns its length; 0: it needs more
-
-	http1  http1Body
-	frames frameDecoder
-}
-
-func (f *flow) feed(b []byte) {
-	if f.step == nil {
-		f.step = f.begin
-	}
-	if len(f.buf) > 0 {
-		f.buf = append(f.buf, b...)
-		b = f.buf
-	}
-	for len(b) > 0 {
-		n := f.step(b)
-		if n == 0 {
-			break
-		}
-		b = b[n:]
-	}
-	if len(b) > maxTapped {
-		f.giveUp("too large to be decoded")
-		b = nil
-	}
-	f.buf = append(f.buf[:0], b...)
-}
-
-// giveUp leaves the rest of the direction undecoded.
-func (f *flow) giveUp(why string) {
-	f.print("octets that are not decoded from here on: " + why)
-	f.step = func(b []byte) int { return len(b) }
-}
-
-func (f *flow) print(what string, details ...string) {
-	direction := "recv "
-	if f.sent {
-		direction = "send "
-	}
-	f.c.print(direction+what, details...)
-}

@@ -1,4 +1,4 @@
-package main
+package wiretap
 
 import (
 	"bufio"
@@ -26,7 +26,7 @@ type http1Body struct {
 
 // begin decodes the beginning of a connection, or of a message after another one.
 func (f *flow) begin(b []byte) int {
-	if f.sent {
+	if f.client {
 		const preface = http2.ClientPreface
 		n := min(len(b), len(preface))
 		switch {
@@ -36,7 +36,7 @@ func (f *flow) begin(b []byte) int {
 		case n < len(preface):
 			return 0
 		}
-		f.print("client preface")
+		f.tell(Event{Kind: Preface, What: "client preface", Octets: b[:n]})
 		f.step = f.frame
 		return n
 	}
@@ -61,20 +61,20 @@ func (f *flow) head(b []byte) int {
 	}
 	lines := strings.Split(string(b[:i]), "\r\n")
 	header, err := textproto.NewReader(bufio.NewReader(bytes.NewReader(b[bytes.IndexByte(b, '\n')+1 : i+4]))).ReadMIMEHeader()
-	if f.sent {
-		f.print("HTTP/1.1 request", append(lines, offered(header)...)...)
+	if f.client {
+		f.tell(Event{Kind: Head, What: "HTTP/1.1 request", Details: append(lines, offered(header)...), Octets: b[:i+4]})
 	} else {
-		f.print("HTTP/1.1 response", lines...)
+		f.tell(Event{Kind: Head, What: "HTTP/1.1 response", Details: lines, Octets: b[:i+4]})
 	}
 	f.step = f.begin
 	f.http1 = http1Body{}
 	switch {
 	case err != nil:
 		f.giveUp(err.Error())
-	case f.sent:
+	case f.client:
 		method, _, _ := strings.Cut(lines[0], " ")
-		f.c.requests++
-		f.c.methods = append(f.c.methods, method)
+		f.d.requests++
+		f.d.methods = append(f.d.methods, method)
 		f.body(http.Header(header), false)
 	default:
 		f.response(lines[0], http.Header(header))
@@ -104,11 +104,11 @@ func (f *flow) response(line string, header http.Header) {
 	code, _, _ := strings.Cut(rest, " ")
 	status, err := strconv.Atoi(code)
 	var method string
-	if len(f.c.methods) > 0 {
-		method = f.c.methods[0]
+	if len(f.d.methods) > 0 {
+		method = f.d.methods[0]
 	}
 	if err == nil && (status >= 200 || status == http.StatusSwitchingProtocols) && method != "" {
-		f.c.methods = f.c.methods[1:]
+		f.d.methods = f.d.methods[1:]
 	}
 	switch {
 	case err != nil:
@@ -139,13 +139,13 @@ func (f *flow) body(header http.Header, untilClose bool) {
 		f.http1.open = true
 		f.step = func(b []byte) int {
 			f.http1.octets += int64(len(b))
-			return len(b)
+			return f.raw(b)
 		}
 	}
 }
 
 func (f *flow) bodyData(b []byte) int {
-	n := int(min(f.http1.left, int64(len(b))))
+	n := f.raw(b[:min(f.http1.left, int64(len(b)))])
 	f.http1.left -= int64(n)
 	f.http1.octets += int64(n)
 	switch {
@@ -163,6 +163,7 @@ func (f *flow) chunkSize(b []byte) int {
 	if i < 0 {
 		return 0
 	}
+	f.raw(b[:i+2])
 	size, _, _ := strings.Cut(string(b[:i]), ";")
 	n, err := strconv.ParseInt(strings.TrimSpace(size), 16, 64)
 	switch {
@@ -182,14 +183,16 @@ func (f *flow) chunkEnd(b []byte) int {
 		return 0
 	}
 	f.step = f.chunkSize
-	return 2
+	return f.raw(b[:2])
 }
 
 func (f *flow) trailer(b []byte) int {
 	i := bytes.Index(b, []byte("\r\n"))
-	switch {
-	case i < 0:
+	if i < 0 {
 		return 0
+	}
+	f.raw(b[:i+2])
+	switch {
 	case i == 0:
 		f.bodyEnd(", in chunks")
 	case len(f.http1.trailers) < 1000:
@@ -199,7 +202,7 @@ func (f *flow) trailer(b []byte) int {
 }
 
 func (f *flow) bodyEnd(how string) {
-	f.print(fmt.Sprintf("body of %d octets%s", f.http1.octets, how), f.http1.trailers...)
+	f.tell(Event{Kind: Body, What: fmt.Sprintf("body of %d octets%s", f.http1.octets, how), Details: f.http1.trailers})
 	f.http1 = http1Body{}
 	f.step = f.begin
 }
@@ -210,6 +213,6 @@ func (f *flow) end() {
 	case f.http1.open:
 		f.bodyEnd(", until the connection ended")
 	case len(f.buf) > 0:
-		f.print(fmt.Sprintf("%d octets that are not whole when the connection ended", len(f.buf)))
+		f.tell(Event{What: fmt.Sprintf("%d octets that are not whole when the connection ended", len(f.buf))})
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package wiretap
 
 import (
 	"bytes"
@@ -16,23 +16,17 @@ type frameDecoder struct {
 	src    bytes.Reader
 	framer *http2.Framer
 	hpack  *hpack.Decoder
-	fields []string // of a header block so far
+	fields []hpack.HeaderField // of a header block so far
 }
 
 func (d *frameDecoder) init() {
 	d.framer = http2.NewFramer(nil, &d.src)
-	d.framer.SetMaxReadFrameSize(maxTapped)
+	d.framer.SetMaxReadFrameSize(MaxHeld)
 	d.framer.AllowIllegalReads = true // what is illegal is to be seen
-	d.hpack = hpack.NewDecoder(4096, func(hf hpack.HeaderField) {
-		line := hf.Name + ": " + hf.Value
-		if hf.Sensitive {
-			line += "  ; never indexed"
-		}
-		d.fields = append(d.fields, line)
-	})
+	d.hpack = hpack.NewDecoder(4096, func(hf hpack.HeaderField) { d.fields = append(d.fields, hf) })
 	// The two ends settle the size of the table; that they keep to it is their affair.
-	d.hpack.SetAllowedMaxDynamicTableSize(maxTapped)
-	d.hpack.SetMaxStringLength(maxTapped)
+	d.hpack.SetAllowedMaxDynamicTableSize(MaxHeld)
+	d.hpack.SetMaxStringLength(MaxHeld)
 }
 
 // frame decodes a frame.
@@ -42,9 +36,9 @@ func (f *flow) frame(b []byte) int {
 	}
 	n := frameHeaderLen + (int(b[0])<<16 | int(b[1])<<8 | int(b[2]))
 	switch {
-	case n > maxTapped:
+	case n > MaxHeld:
 		f.giveUp(fmt.Sprintf("a frame of %d octets", n-frameHeaderLen))
-		return len(b)
+		return f.raw(b)
 	case len(b) < n:
 		return 0
 	}
@@ -56,29 +50,40 @@ func (f *flow) frame(b []byte) int {
 	header, err := d.framer.ReadFrameHeader()
 	if err != nil {
 		f.giveUp(err.Error())
-		return n
+		return f.raw(b[:n])
 	}
-	if f.sent && header.Type == http2.FrameHeaders {
-		f.c.lastStream = max(f.c.lastStream, header.StreamID)
+	if f.client && header.Type == http2.FrameHeaders {
+		f.d.lastStream = max(f.d.lastStream, header.StreamID)
 	}
-	frame, err := d.framer.ReadFrameForHeader(header)
-	details := []string{}
+	e := Event{
+		Kind: Frame,
+		What: fmt.Sprintf("%s frame <length=%d, flags=0x%02x, stream_id=%d>",
+			header.Type, header.Length, uint8(header.Flags), header.StreamID),
+		Octets: b[:n],
+		Header: header,
+	}
 	if names := flagNames(header); names != "" {
-		details = append(details, "; "+names)
+		e.Details = append(e.Details, "; "+names)
 	}
-	if err != nil {
-		details = append(details, "; malformed: "+err.Error())
+	if frame, err := d.framer.ReadFrameForHeader(header); err != nil {
+		e.Details = append(e.Details, "; malformed: "+err.Error())
 	} else {
-		details = append(details, d.describe(frame)...)
+		e.Frame = frame
+		var lines []string
+		lines, e.Fields = d.describe(frame)
+		e.Details = append(e.Details, lines...)
 	}
-	f.print(fmt.Sprintf("%s frame <length=%d, flags=0x%02x, stream_id=%d>",
-		header.Type, header.Length, uint8(header.Flags), header.StreamID), details...)
+	f.tell(e)
 	return n
 }
 
-// describe returns what a frame holds.
-func (d *frameDecoder) describe(frame http2.Frame) []string {
-	var lines []string
+// describe returns what a frame holds, and the fields of the header block that it ends.
+func (d *frameDecoder) describe(frame http2.Frame) (lines []string, fields []hpack.HeaderField) {
+	block := func(fragment []byte, last bool) {
+		var more []string
+		more, fields = d.block(fragment, last)
+		lines = append(lines, more...)
+	}
 	add := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
 	switch f := frame.(type) {
 	case *http2.DataFrame:
@@ -89,12 +94,12 @@ func (d *frameDecoder) describe(frame http2.Frame) []string {
 		if f.HasPriority() {
 			add("; depends on stream %d, weight %d, exclusive %t", f.Priority.StreamDep, int(f.Priority.Weight)+1, f.Priority.Exclusive)
 		}
-		lines = append(lines, d.block(f.HeaderBlockFragment(), f.HeadersEnded())...)
+		block(f.HeaderBlockFragment(), f.HeadersEnded())
 	case *http2.ContinuationFrame:
-		lines = append(lines, d.block(f.HeaderBlockFragment(), f.HeadersEnded())...)
+		block(f.HeaderBlockFragment(), f.HeadersEnded())
 	case *http2.PushPromiseFrame:
 		add("promised_stream_id=%d", f.PromiseID)
-		lines = append(lines, d.block(f.HeaderBlockFragment(), f.HeadersEnded())...)
+		block(f.HeaderBlockFragment(), f.HeadersEnded())
 	case *http2.SettingsFrame:
 		f.ForeachSetting(func(s http2.Setting) error {
 			add("%v", s)
@@ -117,24 +122,31 @@ func (d *frameDecoder) describe(frame http2.Frame) []string {
 			add("payload=%x", payload[:min(len(payload), 64)])
 		}
 	}
-	return lines
+	return lines, fields
 }
 
-// block decodes a part of a header block, and returns the fields with the last one.
-func (d *frameDecoder) block(fragment []byte, last bool) []string {
+// block decodes a part of a header block, and returns the fields with the last one, also
+// as lines to show.
+func (d *frameDecoder) block(fragment []byte, last bool) (lines []string, fields []hpack.HeaderField) {
 	_, err := d.hpack.Write(fragment)
 	if err == nil && last {
 		err = d.hpack.Close()
 	}
 	if err == nil && !last {
-		return nil
+		return nil, nil
 	}
-	fields := d.fields
-	d.fields = nil
+	fields, d.fields = d.fields, nil
+	for _, hf := range fields {
+		line := hf.Name + ": " + hf.Value
+		if hf.Sensitive {
+			line += "  ; never indexed"
+		}
+		lines = append(lines, line)
+	}
 	if err != nil {
-		fields = append(fields, "; malformed: "+err.Error())
+		return append(lines, "; malformed: "+err.Error()), nil
 	}
-	return fields
+	return lines, fields
 }
 
 var frameFlags = map[http2.FrameType][]struct {
