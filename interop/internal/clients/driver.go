@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/seed78dc1b7f/h2c/interop/internal/peer"
@@ -21,8 +23,34 @@ import (
 // Before it gives a response up it waits for another line, which says that the first part was
 // made use of.
 type driver struct {
-	peer *peer.Peer
-	args func(ctx context.Context, java, dir string) ([]string, error)
+	peer  *peer.Peer
+	files func(ctx context.Context, path string) (map[string][]byte, error) // of the program
+	args  func(dir string) []string                                         // dir has the files
+}
+
+// program returns files for a driver that is a single one.
+func program(name string, content []byte) func(context.Context, string) (map[string][]byte, error) {
+	return func(context.Context, string) (map[string][]byte, error) {
+		return map[string][]byte{name: content}, nil
+	}
+}
+
+// dir returns a directory with the files, in the one of the job.
+func (d *driver) dir(ctx context.Context, path, parent string) (string, error) {
+	files, err := d.files(ctx, path)
+	if err != nil {
+		return "", err
+	}
+	dir, err := os.MkdirTemp(parent, "driver-")
+	if err != nil {
+		return "", err
+	}
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			return "", err
+		}
+	}
+	return dir, nil
 }
 
 type driverJob struct {
@@ -34,6 +62,7 @@ type driverJob struct {
 type driverRequest struct {
 	Method string      `json:"method"`
 	URL    string      `json:"url"`
+	Target string      `json:"target"`
 	Header http.Header `json:"header"`
 	Body   []byte      `json:"body"`
 	NoSize bool        `json:"noSize"`
@@ -55,7 +84,7 @@ func (d *driver) send(ctx context.Context, job Job) ([]Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	args, err := d.args(ctx, path, job.Dir)
+	dir, err := d.dir(ctx, path, job.Dir)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +97,7 @@ func (d *driver) send(ctx context.Context, job Job) ([]Response, error) {
 			r.Header = http.Header{}
 		}
 		j.Requests = append(j.Requests, driverRequest{
-			r.Method, r.URL, r.Header, r.Body, r.NoSize, r.Expect, r.HTTP1, r.Cancel, r.OnData != nil || r.Cancel,
+			r.Method, r.URL, r.Target, r.Header, r.Body, r.NoSize, r.Expect, r.HTTP1, r.Cancel, r.OnData != nil || r.Cancel,
 		})
 	}
 	stdin, err := json.Marshal(j)
@@ -85,7 +114,7 @@ func (d *driver) send(ctx context.Context, job Job) ([]Response, error) {
 		partsOf:   make(map[int]bool),
 	}
 	out, err := peer.Run(ctx, time.Minute, peer.Command{
-		Path: path, Args: args, Stdin: append(stdin, '\n'), Input: more, Stdout: lines,
+		Path: path, Args: d.args(dir), Stdin: append(stdin, '\n'), Input: more, Stdout: lines,
 	})
 	if err == nil && lines.left() > 0 {
 		err = errors.New("it has exited before all responses ended")
@@ -131,7 +160,7 @@ func (l *driverLines) line(b []byte) error {
 		return fmt.Errorf("%q concerns no response that is due", b)
 	}
 	if line.Data == nil {
-		for _, h := range []*http.Header{&line.Header, &line.Trailer, &line.Early} {
+		for _, h := range []*http.Header{&line.Header, &line.Switch, &line.Trailer, &line.Early} {
 			*h = canonical(*h)
 		}
 		l.responses[n], l.ended[n] = line.Response, true

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,7 +22,8 @@ var javaDriver = &driver{
 		Files: []string{"java"},
 		Probe: []string{"--add-modules", "jdk.compiler", "-version"}, // a runtime alone lacks it
 	},
-	args: javaArgs,
+	files: javaClasses,
+	args:  func(dir string) []string { return append(slices.Clone(javaFlags), "-cp", dir, "Client") },
 }
 
 // Java is the class java.net.http.HttpClient.
@@ -37,20 +39,6 @@ var Java = &Client{
 
 // javaFlags make a start cheap.
 var javaFlags = []string{"-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto"}
-
-// javaArgs puts the classes into the directory.
-func javaArgs(ctx context.Context, java, dir string) ([]string, error) {
-	classes, err := javaClasses(ctx, java)
-	if err != nil {
-		return nil, err
-	}
-	for name, content := range classes {
-		if err := os.WriteFile(filepath.Join(dir, name), content, 0o644); err != nil {
-			return nil, err
-		}
-	}
-	return append(javaFlags[:len(javaFlags):len(javaFlags)], "-cp", dir, "Client"), nil
-}
 
 var compiled struct {
 	sync.Mutex
@@ -72,7 +60,7 @@ func javaClasses(ctx context.Context, java string) (map[string][]byte, error) {
 	if err := os.CopyFS(dir, javaSources); err != nil {
 		return nil, err
 	}
-	args := append(javaFlags[:len(javaFlags):len(javaFlags)],
+	args := append(slices.Clone(javaFlags),
 		"--module", "jdk.compiler/com.sun.tools.javac.Main",
 		"-d", dir, filepath.Join(dir, "testdata/Client.java"), filepath.Join(dir, "testdata/Json.java"))
 	if out, err := peer.Run(ctx, time.Minute, peer.Command{Path: java, Args: args}); err != nil {

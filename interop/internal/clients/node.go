@@ -1,18 +1,19 @@
 package clients
 
 import (
-	"context"
 	_ "embed"
+	"path/filepath"
 
 	"github.com/seed78dc1b7f/h2c/interop/internal/peer"
 )
 
 //go:embed testdata/client.js
-var nodeSource string
+var nodeSource []byte
 
 var nodeDriver = &driver{
-	peer: &peer.Peer{Name: "Node http2", Files: []string{"node", "nodejs"}, Probe: []string{"--version"}},
-	args: func(context.Context, string, string) ([]string, error) { return []string{"-e", nodeSource}, nil },
+	peer:  &peer.Peer{Name: "Node http2", Files: []string{"node", "nodejs"}, Probe: []string{"--version"}},
+	files: program("client.js", nodeSource),
+	args:  func(dir string) []string { return []string{filepath.Join(dir, "client.js")} },
 }
 
 // Node is the module http2 of Node.js.

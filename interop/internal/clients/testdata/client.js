@@ -27,10 +27,7 @@ function sessionFor(url) {
 function send(n, request, proceed) {
   const url = new URL(request.url);
   const body = Buffer.from(request.body ?? '', 'base64');
-  const headers = { ':method': request.method, ':path': url.pathname + url.search };
-  if (request.method === 'OPTIONS' && headers[':path'] === '/*') {
-    headers[':path'] = '*';
-  }
+  const headers = { ':method': request.method, ':path': request.target || url.pathname + url.search };
   for (const [name, values] of Object.entries(request.header)) {
     headers[name.toLowerCase()] = values;
   }

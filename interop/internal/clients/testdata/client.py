@@ -52,22 +52,23 @@ class Exchange:
         self.target = url.path or "/"
         if url.query:
             self.target += "?" + url.query
-        if self.method == "OPTIONS" and self.target == "/*":
-            self.target = "*"
+        self.target = request["target"] or self.target
         self.body = base64.b64decode(request["body"] or "")
         self.sized, self.expect = not request["noSize"], request["expect"]
         self.http1, self.cancel, self.parts = request["http1"], request["cancel"], request["parts"]
 
         self.stream = None
         self.sent = 0  # octets of the body
-        self.proto, self.status, self.error = "", 0, ""
-        self.interim, self.header, self.early, self.trailer = [], {}, {}, {}
+        self.proto, self.status, self.interim = "", 0, []
+        self.header, self.switch, self.early, self.trailer = {}, {}, {}, {}
         self.size, self.kept, self.digest = 0, b"", hashlib.sha256()
         self.ended = False
 
     def head(self, proto, status, fields):
-        if 100 <= status < 200:
+        if status < 200:
             self.interim.append(status)
+            if status == 101:
+                self.switch = multimap(fields)
             if status == 103:
                 self.early = multimap(fields)
             return
@@ -92,7 +93,7 @@ class Exchange:
         self.ended = True
         tell({
             "n": self.n, "proto": self.proto, "status": self.status, "interim": self.interim,
-            "header": self.header, "trailer": self.trailer, "early": self.early,
+            "header": self.header, "switch": self.switch, "trailer": self.trailer, "early": self.early,
             "size": self.size, "sha256": self.digest.hexdigest(),
             "body": base64.b64encode(self.kept).decode(), "err": error,
         })
