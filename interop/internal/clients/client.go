@@ -40,6 +40,7 @@ type Job struct {
 type Request struct {
 	Method string // "": GET
 	URL    string
+	Target string // instead of the path of URL: "*"
 	Header http.Header
 	Body   []byte
 	NoSize bool // the length of Body is not said: chunked in HTTP/1.1
@@ -58,6 +59,7 @@ type Response struct {
 	Status  int
 	Interim []int // the statuses before it, 101 included, as far as the client tells
 	Header  http.Header
+	Switch  http.Header // of the 101; nil if the client does not tell
 	Trailer http.Header // nil if the client does not tell
 	Early   http.Header // of the last 103; nil if the client does not tell
 	Size    int64       // of the body, in octets
