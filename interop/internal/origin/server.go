@@ -49,6 +49,7 @@ type Config struct {
 	H2C    *h2c.Server                     // nil for the defaults
 	Serve  http.Handler                    // nil for the Handler
 	Listen func(net.Listener) net.Listener // nil, or wraps the listener
+	Breaks h2c.Reason                      // of handshakes that are meant to break
 }
 
 // Start starts a server.

@@ -7,10 +7,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -76,8 +78,10 @@ func (p *Program) files(dir string, r *strings.Replacer) error {
 	for name, content := range p.Files {
 		files[name] = []byte(r.Replace(content))
 	}
-	for _, n := range Served {
-		files[fmt.Sprintf("www/bytes/%d", n)] = Payload(n)
+	if p.serves() {
+		for _, n := range Served {
+			files[fmt.Sprintf("www/bytes/%d", n)] = Payload(n)
+		}
 	}
 	for name, content := range files {
 		name = filepath.Join(dir, name)
@@ -89,6 +93,12 @@ func (p *Program) files(dir string, r *strings.Replacer) error {
 		}
 	}
 	return nil
+}
+
+// serves reports whether the program is told of {www}.
+func (p *Program) serves() bool {
+	told := slices.Concat([]string{p.Conf}, p.Args, p.Env, slices.Collect(maps.Values(p.Files)))
+	return slices.ContainsFunc(told, func(s string) bool { return strings.Contains(s, "{www}") })
 }
 
 func (p *Program) run(path, port string, r *strings.Replacer) (*Process, error) {
