@@ -2,12 +2,20 @@
 
 package servers
 
-import "github.com/seed78dc1b7f/h2c/interop/internal/peer"
+import (
+	"os"
 
-import "os"
+	"github.com/seed78dc1b7f/h2c/interop/internal/peer"
+)
 
 // h2o sends the whole response before it has the client preface, and SETTINGS twice.
-var h2o = &peer.Program{
+var h2o = &Server{
+	Name: "h2o", Peer: h2oProgram.Peer,
+	Files: true,
+	start: inFront(h2oProgram),
+}
+
+var h2oProgram = &peer.Program{
 	Peer: &peer.Peer{Name: "h2o", Files: []string{"h2o"}, Probe: []string{"--version"}},
 	Args: []string{"-c", "{dir}/conf"},
 	Conf: h2oUser() + `
@@ -18,8 +26,10 @@ listen:
 hosts:
   default:
     paths:
+      /bytes:
+        file.dir: {www}/bytes
       /:
-        file.dir: {www}
+        proxy.reverse.url: http://127.0.0.1:{backend}/
 `,
 }
 

@@ -4,18 +4,19 @@ package servers
 
 import "github.com/seed78dc1b7f/h2c/interop/internal/peer"
 
-// nghttpd speaks nothing but HTTP/2: it answers HTTP/1.1 by SETTINGS and closes.
-var nghttpd = &peer.Program{
-	Peer: &peer.Peer{Name: "nghttpd", Files: peer.InSbin("nghttpd"), Probe: []string{"--version"}},
-	Args: []string{"--no-tls", "--address=127.0.0.1", "--htdocs={www}", "{port}"},
+// nghttpd answers HTTP/1.1 by SETTINGS and closes.
+var nghttpd = &Server{
+	Name: "nghttpd", Peer: nghttpdProgram.Peer, Speaks: OnlyHTTP2,
+	Files:  true,
+	Cannot: noHandler(map[string]string{}),
+	start:  ofFiles(nghttpdProgram),
 }
 
-// nghttpx upgrades on its own, whatever is behind it, and sends the whole response before
-// it has the client preface.
-var nghttpx = &peer.Program{
-	Peer: &peer.Peer{Name: "nghttpx", Files: peer.InSbin("nghttpx"), Probe: []string{"--version"}},
+var nghttpdProgram = &peer.Program{
+	Peer: &peer.Peer{Name: "nghttpd", Files: peer.InSbin("nghttpd"), Probe: []string{"--version"}},
 	Args: []string{
-		"--conf=/dev/null", "--no-ocsp", "--workers=1",
-		"--frontend=127.0.0.1,{port};no-tls", "--backend=127.0.0.1,{backend};;proto=h2",
+		"--no-tls", "--address=127.0.0.1", "--htdocs={www}",
+		"--echo-upload", "--trailer=x-check: done", "{port}",
 	},
+	Files: map[string]string{"www/trailers": "hello\n"},
 }
