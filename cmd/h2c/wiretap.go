@@ -102,7 +102,7 @@ func (c *tappedConn) attach(nc net.Conn) {
 	c.Conn = nc
 	c.decoder = decoding.New(func(e decoding.Event) {
 		switch {
-		case e.Kind == decoding.Raw:
+		case !e.Shows():
 		case e.Client:
 			c.print("send "+e.What, e.Details...)
 		default:

@@ -137,17 +137,13 @@ func (f *flow) body(header http.Header, untilClose bool) {
 		f.step = f.bodyData
 	case err != nil && untilClose:
 		f.http1.open = true
-		f.step = func(b []byte) int {
-			f.http1.octets += int64(len(b))
-			return f.raw(b)
-		}
+		f.step = f.data
 	}
 }
 
 func (f *flow) bodyData(b []byte) int {
-	n := f.raw(b[:min(f.http1.left, int64(len(b)))])
+	n := f.data(b[:min(f.http1.left, int64(len(b)))])
 	f.http1.left -= int64(n)
-	f.http1.octets += int64(n)
 	switch {
 	case f.http1.left > 0:
 	case f.http1.chunked:

@@ -20,7 +20,8 @@ const (
 	Body                // the end of an HTTP/1.1 body
 	Preface             // the 24 octets of a client
 	Frame
-	Raw // octets of an HTTP/1.1 body, or such as are not decoded; it has nothing to show
+	Data // octets of an HTTP/1.1 body; nothing to show
+	Raw  // what stands around them, and octets that are not decoded; nothing to show
 )
 
 // An Event is something that went over a connection.
@@ -30,14 +31,17 @@ type Event struct {
 	What    string   // in one line
 	Details []string // in lines of their own; those that begin with "; " are explanations
 
-	// Octets are those of a Head, Preface, Frame or Raw: of all that was decoded, none is
-	// left out, in their order. They hold until the function that is told returns.
+	// Octets are what was decoded, or not. None are left out, and they are in order. They
+	// hold until the function that is told returns.
 	Octets []byte
 
 	Frame  http2.Frame         // of a Frame, unless it is malformed
 	Header http2.FrameHeader   // of a Frame
 	Fields []hpack.HeaderField // of the header block that a Frame ends
 }
+
+// Shows reports whether there is something to show.
+func (e Event) Shows() bool { return e.Kind != Data && e.Kind != Raw }
 
 // A Decoder decodes a connection. Only one of its methods may run at a time.
 type Decoder struct {
@@ -125,6 +129,12 @@ func (f *flow) giveUp(why string) {
 
 func (f *flow) raw(b []byte) int {
 	f.tell(Event{Kind: Raw, Octets: b})
+	return len(b)
+}
+
+func (f *flow) data(b []byte) int {
+	f.tell(Event{Kind: Data, Octets: b})
+	f.http1.octets += int64(len(b))
 	return len(b)
 }
 

@@ -30,7 +30,7 @@ func tapOf(t testing.TB, piece int, conversation ...said) []string {
 			i = 1
 		}
 		told[i] += string(e.Octets)
-		if e.Kind != Raw {
+		if e.Shows() {
 			lines = append(lines, direction+e.What)
 			for _, detail := range e.Details {
 				lines = append(lines, strings.TrimSpace(detail))

@@ -89,6 +89,7 @@ type Result struct {
 	Failures   []string // those that a deviation explains included
 	Log        []string
 	Transcript string // of the connections, if asked for
+	Recorded   []Recording
 	Took       time.Duration
 }
 
@@ -99,6 +100,7 @@ const timeout = 2 * time.Minute
 type Options struct {
 	Require bool // an absent peer is a failure
 	Tap     bool // Result.Transcript is wanted
+	Record  bool // Result.Recorded is wanted
 }
 
 // Run runs the cell.
@@ -122,13 +124,14 @@ func (c Cell) Run(ctx context.Context, o Options) Result {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	t := &T{ctx: ctx}
-	if o.Tap {
-		t.tap = newTap()
+	if o.Tap || o.Record {
+		t.tap = newTap(o.Record)
 	}
 	began := time.Now()
 	t.run(c.Test)
 	r.Took = time.Since(began)
-	r.Failures, r.Log, r.Transcript = t.failures, t.log, t.tap.text()
+	r.Failures, r.Log = t.failures, t.log
+	r.Transcript, r.Recorded = t.tap.transcript(), t.tap.recordings()
 
 	switch {
 	case len(unexpected(r.Failures, c.Known)) > 0:
