@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -29,50 +28,55 @@ import (
 // offerCases are the columns for offers of h2c. Each has proxies of its own.
 var offerCases = []struct {
 	name string
-	ids  []string
 	told bool // it is for proxies that pass on all of an offer
+	ids  func(*proxies.Proxy) []string
 	test func(*matrix.T, *proxies.Proxy, origin.Way)
 }{
-	{"offer", []string{"S-02", "U-04", "U-10"}, false, func(t *matrix.T, p *proxies.Proxy, w origin.Way) {
-		offerThrough(t, startBehind(t, p, p.Program, w, origin.Config{Breaks: p.Offer.Failed}), "GET", p.Offer)
-	}},
-	{"offer with body", []string{"S-02", "U-04", "U-10"}, false, func(t *matrix.T, p *proxies.Proxy, w origin.Way) {
-		offerThrough(t, startBehind(t, p, p.Program, w, origin.Config{Breaks: p.WithBody.Failed}), "POST", p.WithBody)
-	}},
-	{"offer, told", []string{"S-02", "U-10", "U-28"}, true, func(t *matrix.T, p *proxies.Proxy, w origin.Way) {
-		t.Run("X-Forwarded-For", func(t *matrix.T) {
-			b := startBehind(t, p, p.Told, w, origin.Config{})
-			offerThrough(t, b, "GET", proxies.Outcome{Status: 200, Declined: h2c.ReasonForwarded})
-		})
-		t.Run("DisableUpgrade", func(t *matrix.T) {
-			b := startBehind(t, p, p.Program, w, origin.Config{H2C: &h2c.Server{DisableUpgrade: true}})
-			offerThrough(t, b, "GET", proxies.Outcome{Status: 200, Declined: h2c.ReasonDisabled})
-		})
-	}},
-}
-
-const evidenceOfTunnel = "It passes on Upgrade, HTTP2-Settings and their connection options, and after the 101 it is a tunnel: " +
-	"a request in HTTP/2 frames, at which it has not looked, reaches the handler."
-
-var proxyDeviations = []matrix.Deviation{
 	{
-		Peer: "haproxy", Entry: "default", Case: "offer", Shows: tunnel,
-		Evidence: evidenceOfTunnel + " Offers with a body it does not pass on.",
-		RFC:      "https://www.rfc-editor.org/rfc/rfc9110.html#section-7.6.1",
+		name: "offer",
+		ids:  func(p *proxies.Proxy) []string { return proves(p.Offer) },
+		test: func(t *matrix.T, p *proxies.Proxy, w origin.Way) {
+			offerThrough(t, startBehind(t, p, p.Program, w, origin.Config{Breaks: p.Offer.Failed}), "GET", p.Offer)
+		},
 	},
 	{
-		Peer: "nginx", Entry: "Connection $http_connection", Case: "offer", Shows: tunnel,
-		Evidence: evidenceOfTunnel,
-		RFC:      "https://www.rfc-editor.org/rfc/rfc9110.html#section-7.6.1",
+		name: "offer with body",
+		ids:  func(p *proxies.Proxy) []string { return proves(p.WithBody) },
+		test: func(t *matrix.T, p *proxies.Proxy, w origin.Way) {
+			offerThrough(t, startBehind(t, p, p.Program, w, origin.Config{Breaks: p.WithBody.Failed}), "POST", p.WithBody)
+		},
 	},
 	{
-		Peer: "nginx", Entry: "Connection $http_connection", Case: "offer with body", Shows: tunnel,
-		Evidence: evidenceOfTunnel,
-		RFC:      "https://www.rfc-editor.org/rfc/rfc9110.html#section-7.6.1",
+		name: "offer, told",
+		told: true,
+		ids:  func(*proxies.Proxy) []string { return []string{"S-02", "U-10", "U-28"} },
+		test: func(t *matrix.T, p *proxies.Proxy, w origin.Way) {
+			t.Run("X-Forwarded-For", func(t *matrix.T) {
+				b := startBehind(t, p, p.Told, w, origin.Config{})
+				offerThrough(t, b, "GET", proxies.Outcome{Status: 200, Declined: h2c.ReasonForwarded})
+			})
+			t.Run("DisableUpgrade", func(t *matrix.T) {
+				b := startBehind(t, p, p.Program, w, origin.Config{H2C: &h2c.Server{DisableUpgrade: true}})
+				offerThrough(t, b, "GET", proxies.Outcome{Status: 200, Declined: h2c.ReasonDisabled})
+			})
+		},
 	},
 }
 
-var tunnel = regexp.MustCompile(`: upgraded through the proxy: `)
+// proves returns the requirements that a case with this outcome proves.
+func proves(o proxies.Outcome) []string {
+	ids := []string{"S-02"}
+	switch o.Declined {
+	case h2c.ReasonConnectionTokens:
+		ids = append(ids, "U-04", "U-28")
+	case h2c.ReasonSettingsCount:
+		ids = append(ids, "U-05", "U-28")
+	}
+	if o.Failed == h2c.ReasonPrefaceLate {
+		ids = append(ids, "P-06")
+	}
+	return ids
+}
 
 const smuggledTarget = "/echo?smuggled"
 

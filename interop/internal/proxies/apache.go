@@ -34,6 +34,7 @@ var apache = &Proxy{
 	Entry:    "default",
 	Program:  apacheProgram("http", ""),
 	Proto:    http11,
+	Cannot:   noTrailers,
 	Offer:    plain,
 	WithBody: plain,
 }
@@ -42,6 +43,7 @@ var apacheH2C = &Proxy{
 	Entry:    "h2c://",
 	Program:  apacheProgram("h2c", ""),
 	Proto:    http2,
+	Cannot:   noTrailers,
 	Offer:    plain,
 	WithBody: plain,
 }
@@ -52,6 +54,7 @@ var apacheUpgrade = &Proxy{
 	Entry:    "upgrade=ANY",
 	Program:  apacheProgram("http", " upgrade=ANY"),
 	Proto:    http11,
+	Cannot:   noTrailers,
 	Offer:    Outcome{Status: 200, Declined: h2c.ReasonConnectionTokens},
 	WithBody: Outcome{Status: 200, Declined: h2c.ReasonConnectionTokens},
 }

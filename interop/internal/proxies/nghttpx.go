@@ -14,7 +14,7 @@ func nghttpxProgram(proto string) *peer.Program {
 	return &peer.Program{
 		Peer: nghttpxPeer,
 		Args: []string{
-			"--conf=/dev/null", "--no-ocsp", "--workers=1",
+			"--conf=/dev/null", "--no-ocsp", "--workers=1", "--single-process",
 			"--frontend=127.0.0.1,{port};no-tls", "--backend=127.0.0.1,{backend};;" + proto,
 		},
 	}

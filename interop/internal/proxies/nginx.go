@@ -54,8 +54,6 @@ http {
 	}
 }
 
-var noTrailers = map[string]string{"trailers": "it drops trailers"}
-
 // nginx speaks HTTP/1.0 to the server, and leaks HTTP2-Settings.
 var nginx = &Proxy{
 	Entry:    "default",

@@ -39,6 +39,10 @@ type Outcome struct {
 // plain is the outcome where the server sees a request like any other.
 var plain = Outcome{Status: http.StatusOK}
 
+// noTrailers is for proxies that make use of their right to discard them: RFC 9110, Section
+// 6.5.1.
+var noTrailers = map[string]string{"trailers": "it drops trailers"}
+
 // All are the rows of the matrix.
 var All = []*Proxy{
 	haproxy, haproxyH2,

@@ -22,11 +22,13 @@ backend default {
 	}
 }
 
+// varnish caches what it can.
+//
+// Known deviation: it takes the trailer section of a chunked response for an error.
 var varnish = &Proxy{
 	Entry:    "default",
 	Program:  varnishProgram(""),
 	Proto:    http11,
-	Cannot:   noTrailers,
 	Offer:    plain,
 	WithBody: plain,
 }
@@ -49,7 +51,6 @@ sub vcl_pipe {
 }
 `),
 	Proto:    http11,
-	Cannot:   noTrailers,
 	Offer:    Outcome{Status: 200, Declined: h2c.ReasonSettingsCount, Failed: h2c.ReasonPrefaceLate},
 	WithBody: Outcome{Status: 200, Declined: h2c.ReasonSettingsCount, Failed: h2c.ReasonPrefaceLate},
 }
