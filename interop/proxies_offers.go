@@ -34,14 +34,14 @@ var offerCases = []struct {
 }{
 	{
 		name: "offer",
-		ids:  func(p *proxies.Proxy) []string { return proves(p.Offer) },
+		ids:  func(p *proxies.Proxy) []string { return offerProves(p.Offer) },
 		test: func(t *matrix.T, p *proxies.Proxy, w origin.Way) {
 			offerThrough(t, startBehind(t, p, p.Program, w, origin.Config{Breaks: p.Offer.Failed}), "GET", p.Offer)
 		},
 	},
 	{
 		name: "offer with body",
-		ids:  func(p *proxies.Proxy) []string { return proves(p.WithBody) },
+		ids:  func(p *proxies.Proxy) []string { return offerProves(p.WithBody) },
 		test: func(t *matrix.T, p *proxies.Proxy, w origin.Way) {
 			offerThrough(t, startBehind(t, p, p.Program, w, origin.Config{Breaks: p.WithBody.Failed}), "POST", p.WithBody)
 		},
@@ -63,8 +63,8 @@ var offerCases = []struct {
 	},
 }
 
-// proves returns the requirements that a case with this outcome proves.
-func proves(o proxies.Outcome) []string {
+// offerProves returns the requirements that a case with this outcome proves.
+func offerProves(o proxies.Outcome) []string {
 	ids := []string{"S-02"}
 	switch o.Declined {
 	case h2c.ReasonConnectionTokens:
