@@ -149,22 +149,23 @@ func (c *clientRun) optionsStar() {
 	c.WantSeen(c.T)
 }
 
+// threeInARow begins with a body, so that the ones after it show whether the client's
+// connection window was right.
 func (c *clientRun) threeInARow() {
-	var requests []clients.Request
-	var seen []string
-	for i := range 3 {
-		requests = append(requests, clients.Request{URL: fmt.Sprintf("%s/echo?%d", c.URL, i)})
-		seen = append(seen, c.seen(fmt.Sprintf("GET /echo?%d", i)))
-	}
-	for i, r := range c.send(requests...) {
-		if i == 0 {
-			c.wants(r, 200, 101)
-		} else {
-			c.wants(r, 200)
-		}
+	rs := c.send(
+		clients.Request{Method: "POST", URL: c.URL + "/echo?1", Body: peer.Payload(upgradeLimit)},
+		clients.Request{URL: c.URL + "/echo?2"},
+		clients.Request{Method: "POST", URL: c.URL + "/echo?3", Body: peer.Payload(peer.MiB)})
+	c.wants(rs[0], 200, 101)
+	c.wants(rs[1], 200)
+	c.wants(rs[2], 200)
+	for _, r := range rs {
 		c.wantsEcho(r)
 	}
-	c.WantSeen(c.T, seen...)
+	c.WantSeen(c.T,
+		c.seen("POST /echo?1")+", 65536 octets",
+		c.seen("GET /echo?2"),
+		c.seen("POST /echo?3")+", 1048576 octets")
 	c.WantConnections(c.T, 1)
 	c.wantHTTP2(1)
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"slices"
 	"sync"
@@ -99,12 +98,7 @@ func (c *clientRun) hundredAtOnce() {
 }
 
 func (c *clientRun) threeAtOnce() {
-	var requests []clients.Request
-	var seen []string
-	for i := range 3 {
-		requests = append(requests, clients.Request{URL: fmt.Sprintf("%s/echo?%d", c.URL, i)})
-		seen = append(seen, c.seen(fmt.Sprintf("GET /echo?%d", i)))
-	}
+	requests, seen := c.echoes(3)
 	for i, r := range c.do(clients.Job{Requests: requests, AtOnce: true}) {
 		if i == 0 {
 			c.wants(r, 200, 101)
@@ -116,6 +110,29 @@ func (c *clientRun) threeAtOnce() {
 	c.WantSeen(c.T, seen...)
 	c.WantConnections(c.T, 1)
 	c.wantHTTP2(1)
+}
+
+// coldAtOnce has the client send requests while it has no connection. It may make one for
+// each.
+func (c *clientRun) coldAtOnce() {
+	requests, seen := c.echoes(4)
+	for _, r := range c.do(clients.Job{Requests: requests, AtOnce: true, Cold: true}) {
+		c.wants(r, 200, 101)
+		c.wantsEcho(r)
+	}
+	c.WantSeen(c.T, seen...)
+	c.WantConnections(c.T, 4)
+	c.wantHTTP2(4)
+}
+
+// echoes returns n requests, and what the handler is to see of them.
+func (c *clientRun) echoes(n int) (requests []clients.Request, seen []string) {
+	for i := range n {
+		target := fmt.Sprintf("/echo?%d", i)
+		requests = append(requests, clients.Request{URL: c.URL + target})
+		seen = append(seen, c.seen("GET "+target))
+	}
+	return requests, seen
 }
 
 // repeated is where races show.
@@ -163,11 +180,11 @@ const heldUp = 64 << 10
 func (c *clientRun) cancel() {
 	gate := c.Gate("cancel")
 	target := fmt.Sprintf("/gate/%d?cancel", heldUp)
-	reached := false
+	var once sync.Once
 	r := c.send(clients.Request{URL: c.URL + target, Cancel: true, OnData: func([]byte) {
-		reached = await(c.T, "the handler has sent a half", gate.Reached())
+		once.Do(func() { await(c.T, "the handler has sent a half", gate.Reached()) })
 	}})[0]
-	if r.Err == "" || !reached {
+	if r.Err == "" {
 		c.Errorf("the client did not give the response up: %s %d, %d octets", r.Proto, r.Status, r.Size)
 	}
 	await(c.T, "the context of the handler ended", gate.Cancelled())
@@ -175,49 +192,38 @@ func (c *clientRun) cancel() {
 	c.wantHTTP2(1)
 }
 
-// shutdown shuts the server down while the client has a half of a response.
+// shutdown shuts the server down while the client has a half of a response, and sends the
+// rest when the client has been told.
 func (c *clientRun) shutdown() {
 	gate := c.Gate("shutdown")
 	target := fmt.Sprintf("/gate/%d?shutdown", heldUp)
-	shut := []func(context.Context) error{c.HTTP.Shutdown}
-	if c.way == origin.ByNewHandler {
-		shut = append(shut, c.H2C.Shutdown)
-	}
-	ended := make(chan error, len(shut)) // receives from those that wait for the response
-	begun := false
+	ctx, cancel := context.WithTimeout(c.Context(), clientPatience)
+	defer cancel()
+	ended := make(chan error, 1) // receives from what waits for the response
+	var once sync.Once
 	r := c.send(clients.Request{URL: c.URL + target, OnData: func([]byte) {
-		if begun {
-			return
-		}
-		begun = true
-		await(c.T, "the handler has sent a half", gate.Reached())
-		for _, f := range shut {
-			go func() {
-				ctx, cancel := context.WithTimeout(c.Context(), clientPatience)
-				defer cancel()
-				ended <- f(ctx)
-			}()
-		}
-		c.Eventually("the server takes no connection", func() bool {
-			nc, err := net.Dial("tcp", c.Addr)
-			if err == nil {
-				nc.Close()
+		once.Do(func() {
+			await(c.T, "the handler has sent a half", gate.Reached())
+			if c.way == origin.ByNewHandler {
+				go c.HTTP.Shutdown(ctx)
+				go func() { ended <- c.H2C.Shutdown(ctx) }()
+			} else {
+				go func() { ended <- c.HTTP.Shutdown(ctx) }()
 			}
-			return err != nil
+			await(c.T, "the server has sent GOAWAY", c.goAway)
+			select {
+			case err := <-ended:
+				c.Errorf("Shutdown returned before the response had ended: %v", err)
+				ended <- err
+			default:
+			}
+			gate.Open()
 		})
-		gate.Open()
 	}})[0]
 	c.wants(r, 200, 101)
 	c.wantsBody(r, heldUp)
-	for range shut {
-		select {
-		case err := <-ended:
-			if err != nil {
-				c.Errorf("shutting down: %v", err)
-			}
-		case <-c.Context().Done():
-			c.Fatalf("shutting down takes too long")
-		}
+	if err := <-ended; err != nil {
+		c.Errorf("Shutdown: %v", err)
 	}
 	c.WantSeen(c.T, c.seen("GET "+target))
 	c.wantHTTP2(1)

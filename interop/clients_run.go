@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -22,10 +23,16 @@ type clientRun struct {
 	client clientRow
 	entry  clients.Entry
 	way    origin.Way
+	goAway <-chan struct{} // closed when the server has sent one
 }
 
 func newClientRun(t *matrix.T, client clientRow, entry clients.Entry, w origin.Way) *clientRun {
-	return &clientRun{t, origin.StartFor(t, w, origin.Config{}), client, entry, w}
+	l := &goAwayListener{sent: make(chan struct{})}
+	s := origin.StartFor(t, w, origin.Config{Listen: func(inner net.Listener) net.Listener {
+		l.Listener = t.Listener(inner)
+		return l
+	}})
+	return &clientRun{t, s, client, entry, w, l.sent}
 }
 
 // clientPatience bounds each wait for a client.

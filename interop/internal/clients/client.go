@@ -33,6 +33,7 @@ type Job struct {
 	Entry    Entry
 	Requests []Request // one after the other
 	AtOnce   bool      // all but the first at once, when the first is answered or before
+	Cold     bool      // with AtOnce, the first as well
 	Dir      string    // for files
 }
 

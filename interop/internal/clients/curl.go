@@ -47,6 +47,9 @@ func sendByCurl(ctx context.Context, job Job) ([]Response, error) {
 	args := []string{"-q", "--no-progress-meter"}
 	if job.AtOnce {
 		args = append(args, "--parallel", "--parallel-max", strconv.Itoa(len(job.Requests)))
+		if job.Cold {
+			args = append(args, "--parallel-immediate")
+		}
 	}
 	bodies := make([]*body, len(job.Requests)) // of those that go to stdout
 	var stdout io.Writer

@@ -56,6 +56,7 @@ func (d *driver) dir(ctx context.Context, path, parent string) (string, error) {
 type driverJob struct {
 	Entry    Entry           `json:"entry"`
 	AtOnce   bool            `json:"atOnce"`
+	Cold     bool            `json:"cold"`
 	Requests []driverRequest `json:"requests"`
 }
 
@@ -88,7 +89,7 @@ func (d *driver) send(ctx context.Context, job Job) ([]Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := driverJob{Entry: job.Entry, AtOnce: job.AtOnce}
+	j := driverJob{Entry: job.Entry, AtOnce: job.AtOnce, Cold: job.Cold}
 	for _, r := range job.Requests {
 		if r.Method == "" {
 			r.Method = http.MethodGet

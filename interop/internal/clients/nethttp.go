@@ -34,7 +34,7 @@ func sendByGo(ctx context.Context, tr http.RoundTripper, job Job) ([]Response, e
 	var wg sync.WaitGroup
 	for i, r := range job.Requests {
 		send := func() { responses[i], errs[i] = roundTrip(ctx, tr, r) }
-		if job.AtOnce && i > 0 {
+		if job.AtOnce && (i > 0 || job.Cold) {
 			wg.Go(send)
 		} else {
 			send()

@@ -39,8 +39,8 @@ public class Client {
             int n = i;
             Thread t = new Thread(() -> send(n, requests.get(n)));
             t.start();
-            // If it began with several at once, each would have a connection.
-            if (i == 0 || !(Boolean) job.get("atOnce")) {
+            // If it begins with several at once, each has a connection.
+            if (!(Boolean) job.get("atOnce") || i == 0 && !(Boolean) job.get("cold")) {
                 t.join();
             }
             threads.add(t);
@@ -62,7 +62,9 @@ public class Client {
             HttpResponse<InputStream> r = client.send(request(spec), BodyHandlers.ofInputStream());
             line.put("proto", r.version() == HttpClient.Version.HTTP_2 ? "HTTP/2.0" : "HTTP/1.1");
             line.put("status", r.statusCode());
-            line.put("header", r.headers().map());
+            Map<String, List<String>> header = new LinkedHashMap<>(r.headers().map());
+            header.remove(":status");
+            line.put("header", header);
             try (InputStream body = r.body()) {
                 byte[] buffer = new byte[KEPT];
                 for (int length; (length = body.read(buffer)) >= 0;) {
