@@ -193,6 +193,7 @@ func grpcDeadline(e *grpcEnds) {
 		e.wantContextErr(what, r, context.DeadlineExceeded, context.Canceled)
 	}
 
+	e.wantWorks("before it") // so that the deadline is not over before there is a connection
 	ctx, cancel := sleeping()
 	defer cancel()
 	began := time.Now()
@@ -203,7 +204,7 @@ func grpcDeadline(e *grpcEnds) {
 	began = time.Now()
 	want("bidirectional", began, grpctest.PingPong(ctx, e.client, peer.KiB))
 
-	e.wantWorks()
+	e.wantWorks("after it")
 	if d := e.last().Deadline; !d.IsZero() {
 		e.Errorf("a call without a deadline has one: %v", d)
 	}
@@ -221,10 +222,10 @@ func (e *grpcEnds) wantContextErr(what string, r *grpctest.Record, want ...error
 	}
 }
 
-// wantWorks checks that the connection has another call in it.
-func (e *grpcEnds) wantWorks() {
+// wantWorks makes a call, which check expects on the one connection.
+func (e *grpcEnds) wantWorks(when string) {
 	if err := grpctest.Unary(e.call(), e.client, peer.KiB); err != nil {
-		e.Errorf("the call after it: %v", err)
+		e.Errorf("the call %s: %v", when, err)
 	}
 }
 
@@ -246,7 +247,7 @@ func grpcCancel(e *grpcEnds) {
 		e.Errorf("second message: %v, want %v", err, codes.Canceled)
 	}
 	e.wantContextErr("server streaming", e.last(), context.Canceled)
-	e.wantWorks()
+	e.wantWorks("after it")
 }
 
 // grpcAtOnce has calls that end when all of them are in progress. No call goes before them.
