@@ -42,7 +42,7 @@ type Process struct {
 }
 
 const (
-	lifetime = 3 * time.Minute // of a process, whatever happens
+	lifetime = 15 * time.Minute // of a process, whatever happens
 	patience = 10 * time.Second
 )
 
