@@ -37,8 +37,8 @@ var Java = &Client{
 	Send: javaDriver.send,
 }
 
-// javaFlags make a start cheap.
-var javaFlags = []string{"-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto"}
+// javaFlags make a start cheap, and leave no file of statistics.
+var javaFlags = []string{"-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-XX:-UsePerfData"}
 
 var compiled struct {
 	sync.Mutex
