@@ -137,6 +137,14 @@ func clientCells() []matrix.Cell {
 
 var clientDeviations = []matrix.Deviation{
 	{
+		Peer: "Java HttpClient", Entry: "upgrade",
+		Shows:     regexp.MustCompile(`: handshakes broke: \d+ times preface_missing$`),
+		Sometimes: true,
+		Evidence: "At its exit it resets its connections. If that is right after a response that came with the 101, " +
+			"its preface is lost before the server has read it, in about one of 15 runs.",
+		RFC: "https://www.rfc-editor.org/rfc/rfc7540.html#section-3.2",
+	},
+	{
 		Peer: "Python hyper-h2", Case: "shutdown",
 		Shows: regexp.MustCompile(`ConnectionInputs\.RECV_DATA in state ConnectionState\.CLOSED|body is 32768 octets`),
 		Evidence: "After GOAWAY with NO_ERROR it takes nothing more of the streams that are still open: to DATA on one it says " +
