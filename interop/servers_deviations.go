@@ -1,6 +1,91 @@
 package main
 
-import "github.com/seed78dc1b7f/h2c/interop/internal/matrix"
+import (
+	"regexp"
+	"slices"
+
+	"github.com/seed78dc1b7f/h2c/interop/internal/matrix"
+)
 
 // serverDeviations are what servers are known to do.
-var serverDeviations = []matrix.Deviation{}
+var serverDeviations = slices.Concat(
+	apacheDeviations, varnishDeviations, proxiedDeviations,
+)
+
+const (
+	rfcUpgrade      = "https://www.rfc-editor.org/rfc/rfc7540.html#section-3.2"
+	rfcChunked      = "https://www.rfc-editor.org/rfc/rfc9112.html#section-7.1"
+	rfcExpect       = "https://www.rfc-editor.org/rfc/rfc9110.html#section-10.1.1"
+	rfcInterim      = "https://www.rfc-editor.org/rfc/rfc9110.html#section-15.2"
+	rfcStreamStates = "https://www.rfc-editor.org/rfc/rfc9113.html#section-5.1"
+)
+
+// in returns d once for each case.
+func in(d matrix.Deviation, cases ...string) []matrix.Deviation {
+	var all []matrix.Deviation
+	for _, c := range cases {
+		d.Case = c
+		all = append(all, d)
+	}
+	return all
+}
+
+// With mpm_worker it does not.
+var apacheDeviations = in(matrix.Deviation{
+	Peer: "Apache mpm_event", Entry: byUpgrade,
+	Shows:     regexp.MustCompile(`GOAWAY|its connections do not last`),
+	Sometimes: true,
+	Evidence: "After an Upgrade it sends GOAWAY with NO_ERROR and \"timeout\", and closes the connection, as soon as it waits for the client: " +
+		"in the middle of the response to the request that was upgraded, if that is large, and before any other. curl and nghttp get no more.",
+	RFC: rfcUpgrade,
+}, "POST", "POST 1 MiB", "chunked", "Expect", "50 cold", "16 MiB", "events", "cancel", "close")
+
+var varnishDeviations = slices.Concat(
+	in(matrix.Deviation{
+		Peer: "Varnish", Entry: byUpgrade,
+		Shows:     regexp.MustCompile(`GOAWAY.*PROTOCOL_ERROR|INTERNAL_ERROR; received from peer|^2 connections (upgraded|dialed)`),
+		Sometimes: true,
+		Evidence: "It does not count stream 1 of an upgraded connection among those that were opened, and answers a WINDOW_UPDATE on it by " +
+			"GOAWAY with PROTOCOL_ERROR and the last stream 0, then RST_STREAM. So a response on stream 1 that is large enough to need one often breaks off.",
+		RFC: rfcStreamStates,
+	}, "50 cold", "16 MiB", "cancel", "close"),
+	in(matrix.Deviation{
+		Peer:     "Varnish",
+		Shows:    regexp.MustCompile(`trailer X-Check ""$`),
+		Evidence: "It takes a chunked response with trailers, of the server behind it, for a broken one.",
+		RFC:      rfcChunked,
+	}, "trailers"),
+	in(matrix.Deviation{
+		Peer:     "Varnish",
+		Shows:    regexp.MustCompile(`^503 Service Unavailable|^early hints with Link \[\]$`),
+		Evidence: "It takes a 103 of the server behind it for the final response, and answers 503.",
+		RFC:      rfcInterim,
+	}, "early hints"),
+)
+
+var proxiedDeviations = slices.Concat(
+	in(matrix.Deviation{
+		Peer:     "h2o",
+		Shows:    regexp.MustCompile(`^no 100 Continue`),
+		Evidence: "In HTTP/2 it neither answers 100 nor passes Expect on, and waits for the body.",
+		RFC:      rfcExpect,
+	}, "Expect"),
+	in(matrix.Deviation{
+		Peer:     "h2o",
+		Shows:    regexp.MustCompile(`^early hints with Link \[\]$`),
+		Evidence: "It drops a 103 of the server behind it.",
+		RFC:      rfcInterim,
+	}, "early hints"),
+	in(matrix.Deviation{
+		Peer:     "nginx",
+		Shows:    regexp.MustCompile(`^no 100 Continue`),
+		Evidence: "In HTTP/2 it neither answers 100 nor passes Expect on, and waits for the body.",
+		RFC:      rfcExpect,
+	}, "Expect"),
+	in(matrix.Deviation{
+		Peer:     "nginx",
+		Shows:    regexp.MustCompile(`PROTOCOL_ERROR`),
+		Evidence: "After a 103 of the server behind it, it sends DATA without HEADERS.",
+		RFC:      rfcInterim,
+	}, "early hints"),
+)

@@ -80,7 +80,7 @@ func (c *caller) giveUp(then func(gate string)) {
 	}
 	cancel()
 	if _, err := io.Copy(io.Discard, resp.Body); !errors.Is(err, context.Canceled) {
-		c.Errorf("error %v, want %v", err, context.Canceled)
+		c.Fatalf("error %v, want %v", err, context.Canceled)
 	}
 	then(gate)
 }

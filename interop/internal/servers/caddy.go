@@ -7,8 +7,9 @@ import "github.com/seed78dc1b7f/h2c/interop/internal/peer"
 // caddy upgrades by golang.org/x/net/http2/h2c.
 var caddy = &Server{
 	Name: "Caddy", Peer: caddyProgram.Peer,
-	Files: true,
-	start: inFront(caddyProgram),
+	Files:  true,
+	Cannot: map[string]string{"upgrade: cancel in handler": notOfItsStream},
+	start:  inFront(caddyProgram),
 }
 
 var caddyProgram = &peer.Program{
@@ -29,7 +30,7 @@ http://127.0.0.1:{port} {
 	}
 	handle {
 		reverse_proxy 127.0.0.1:{backend} {
-			flush_interval -1
+			flush_interval 1ms
 		}
 	}
 }

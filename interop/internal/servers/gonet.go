@@ -49,11 +49,13 @@ var byNetHTTP1 = &Server{
 var byXNet = &Server{
 	Name: "x/net h2c", Peer: xNet,
 	Cannot: map[string]string{
-		"upgrade: cancel in handler": "the context of a request that came with an Upgrade is not the one of its stream",
+		"upgrade: cancel in handler": notOfItsStream,
 		"shutdown":                   "neither Shutdown nor Close of its http.Server ends its connections",
 	},
 	start: inProcess(origin.ByXNet),
 }
+
+const notOfItsStream = "the context of a request that came with an Upgrade is not the one of its stream"
 
 func inProcess(w origin.Way) func(string) (*Instance, error) {
 	return func(string) (*Instance, error) {

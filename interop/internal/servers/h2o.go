@@ -11,8 +11,9 @@ import (
 // h2o sends the whole response before it has the client preface, and SETTINGS twice.
 var h2o = &Server{
 	Name: "h2o", Peer: h2oProgram.Peer,
-	Files: true,
-	start: inFront(h2oProgram),
+	Files:  true,
+	Cannot: map[string]string{"trailers": dropsTrailers},
+	start:  inFront(h2oProgram),
 }
 
 var h2oProgram = &peer.Program{

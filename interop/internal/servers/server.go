@@ -63,7 +63,9 @@ type Server struct {
 var Servers = []*Server{
 	byConfigureServer, byNewHandler,
 	nghttpd, nghttpx,
-	h2o, caddy,
+	apacheWorker, apacheEvent,
+	h2o, varnish, caddy,
+	nginx, haproxy,
 	byXNet, byNetHTTP, byNetHTTP1,
 }
 
@@ -196,9 +198,17 @@ func (i *Instance) handledBy(o *origin.Server) {
 	}
 }
 
+// dropsTrailers is what a server in front of another may do.
+//
+// https://www.rfc-editor.org/rfc/rfc9110.html#section-6.5.1
+const dropsTrailers = "it drops the trailers of the server behind it"
+
+// waits is for a server in front of another.
+const waits = "it does not give up its request to the server behind it while it waits for that"
+
 // noHandler is for servers of files.
 func noHandler(cannot map[string]string) map[string]string {
-	for _, name := range []string{"Expect", "early hints", "events", "cancel in handler"} {
+	for _, name := range []string{"early hints", "events", "cancel in handler"} {
 		cannot[name] = "it serves files only"
 	}
 	return cannot
