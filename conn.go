@@ -64,6 +64,7 @@ type conn struct {
 	prior   time.Time // when it was known to have begun by prior knowledge
 	refused bool      // and that this is switched off
 	closed  bool
+	expired bool        // its preface was not complete in time
 	begun   bool        // it is past its preface, or first request
 	preface *time.Timer // bounds a client preface that is not complete
 }

@@ -32,6 +32,9 @@ var goingAway = []byte("\x00\x00\x00\x04\x00\x00\x00\x00\x00" +
 
 // servePreface answers the beginning of a client preface that net/http took for a request.
 func (h *handler) servePreface(w http.ResponseWriter, r *http.Request) {
+	if c := publicConn(r); c != nil && c.hasExpired() {
+		panic(http.ErrAbortHandler) // net/http makes a request of the half that came
+	}
 	e, reason := h.priorKnowledge(r)
 	if reason != "" {
 		h.s.negotiated(Negotiation{Via: ViaPriorKnowledge, Reason: reason, RemoteAddr: r.RemoteAddr})
@@ -138,7 +141,8 @@ func (c *conn) watchPreface(s *Server) {
 
 func (c *conn) prefaceTimeout(s *Server) {
 	c.mu.Lock()
-	expired := !c.begun && !c.closed
+	c.expired = !c.begun && !c.closed
+	expired := c.expired
 	c.mu.Unlock()
 	if expired {
 		s.negotiated(Negotiation{
@@ -147,6 +151,12 @@ func (c *conn) prefaceTimeout(s *Server) {
 		})
 		c.nc.Close()
 	}
+}
+
+func (c *conn) hasExpired() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.expired
 }
 
 func (c *conn) unwatchPreface() {

@@ -105,6 +105,11 @@ func TestPriorKnowledge_P02_halfPreface(t *testing.T) {
 			t.Errorf("closed after %v, want %v", took, timeout)
 		}
 		ts.wantFailed(h2c.ReasonPrefaceTimeout, int64(len(clients)))
+		ts.hs.Close() // whoever has half a preface is through with it
+		time.Sleep(10 * time.Millisecond)
+		if failed := ts.s.Stats().Failed; len(failed) != 1 {
+			t.Errorf("counted more than once: %v", failed)
+		}
 	})
 }
 
