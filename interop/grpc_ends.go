@@ -18,11 +18,10 @@ import (
 	"github.com/seed78dc1b7f/h2c/interop/internal/grpctest"
 	"github.com/seed78dc1b7f/h2c/interop/internal/matrix"
 	"github.com/seed78dc1b7f/h2c/interop/internal/origin"
-	"github.com/seed78dc1b7f/h2c/interop/internal/peer"
 )
 
 // grpcPatience bounds all calls of a case, and the shutdown of a server.
-const grpcPatience = 20 * time.Second
+const grpcPatience = 40 * time.Second
 
 // A grpcServer starts the server of a case.
 type grpcServer struct {
@@ -33,11 +32,8 @@ type grpcServer struct {
 // A grpcHandler makes handlers with the service.
 type grpcHandler func(*grpctest.Service) http.Handler
 
-func grpcHandlers(s *grpctest.Service) http.Handler { return grpctest.NewServer(s) }
-func connectHandlers(s *grpctest.Service) http.Handler {
-	// To compress less takes longer than the call.
-	return grpctest.NewConnectHandler(s, connect.WithCompressMinBytes(2*peer.KiB))
-}
+func grpcHandlers(s *grpctest.Service) http.Handler    { return grpctest.NewServer(s) }
+func connectHandlers(s *grpctest.Service) http.Handler { return grpctest.NewConnectHandler(s) }
 
 // grpcEnds are the client and the server of a case, and what to expect of them in the end.
 type grpcEnds struct {
