@@ -1,7 +1,7 @@
 # The steps of CI; .ci/run calls them. Another Go: GOTOOLCHAIN=go1.27.3 make test
 
 .POSIX:
-.PHONY: all peers fmt vet lint tidy test stress fuzz bench
+.PHONY: all peers fmt vet lint tidy test matrix stress fuzz bench
 
 TIMEOUT  = 15m
 FUZZTIME = 10s
@@ -30,6 +30,10 @@ tidy:
 
 test:
 	go test -race -count=1 -timeout $(TIMEOUT) work
+
+# The matrix of real peers, as a user runs it.
+matrix:
+	go run ./interop -require
 
 # Looks for flakes in the root package.
 stress:
