@@ -93,11 +93,11 @@ var (
 	isHTTP1Only = outcome{reason: h2c.ReasonHTTP1Only, failed: h2c.ReasonHTTP1Only, dials: 1}
 	// It is asked again by prior knowledge.
 	isFoundOut = outcome{proto: "HTTP/2.0", prior: 1, failed: h2c.ReasonHTTP2Only, dials: 2}
-	// It may be the offer that it cannot bear, so it is asked again without.
+	// The request is sent again without the offer, which may be at fault.
+	isRejected = outcome{proto: "HTTP/1.1", declined: h2c.ReasonRejected, dials: 2}
+	// So is this one, in vain.
 	isSilent = outcome{declined: h2c.ReasonRejected, dials: 2}
 	isMute   = outcome{dials: 1}
-	// The body is not sent again.
-	isRejected = outcome{proto: "HTTP/1.1", declined: h2c.ReasonRejected, dials: 1}
 )
 
 func outcomeOf(s servers.Speaks, mode h2c.Mode) outcome {

@@ -9,7 +9,7 @@ import (
 
 // serverDeviations are what servers are known to do.
 var serverDeviations = slices.Concat(
-	apacheDeviations, varnishDeviations, proxiedDeviations,
+	apacheDeviations, varnishDeviations, jettyDeviations, proxiedDeviations,
 )
 
 const (
@@ -17,6 +17,8 @@ const (
 	rfcChunked      = "https://www.rfc-editor.org/rfc/rfc9112.html#section-7.1"
 	rfcExpect       = "https://www.rfc-editor.org/rfc/rfc9110.html#section-10.1.1"
 	rfcInterim      = "https://www.rfc-editor.org/rfc/rfc9110.html#section-15.2"
+	rfcSwitch       = "https://www.rfc-editor.org/rfc/rfc9110.html#section-7.8"
+	rfcWindowUpdate = "https://www.rfc-editor.org/rfc/rfc9113.html#section-6.9"
 	rfcStreamStates = "https://www.rfc-editor.org/rfc/rfc9113.html#section-5.1"
 )
 
@@ -61,6 +63,24 @@ var varnishDeviations = slices.Concat(
 		Evidence: "It takes a 103 of the server behind it for the final response, and answers 503.",
 		RFC:      rfcInterim,
 	}, "early hints"),
+)
+
+var jettyDeviations = slices.Concat(
+	in(matrix.Deviation{
+		Peer: "Jetty", Entry: byUpgrade,
+		Shows:    regexp.MustCompile(`h2c: switch_invalid: 101 that does not switch to h2c: Upgrade is \[\]$`),
+		Evidence: "Its 101 has no field at all, so nothing says what the connection is switched to.",
+		RFC:      rfcSwitch,
+	}, "modes", "GET", "HEAD", "POST", "POST 1 MiB", "chunked", "Expect", "after HTTP/1.1", "three in a row", "100 at once", "50 cold",
+		"16 MiB", "trailers", "events", "cancel", "shutdown", "close"),
+	in(matrix.Deviation{
+		Peer: "Jetty", Entry: byPrior,
+		Shows:     regexp.MustCompile(`ENHANCE_YOUR_CALM|unexpected EOF|reset by peer|broken pipe|force closed`),
+		Sometimes: true,
+		Evidence: "It takes WINDOW_UPDATE on streams that have just ended for an attack if many come, sends GOAWAY with ENHANCE_YOUR_CALM " +
+			"and \"invalid_window_update_frame_rate\", and closes the connection. net/http alone has the same from it.",
+		RFC: rfcWindowUpdate,
+	}, "50 cold"),
 )
 
 var proxiedDeviations = slices.Concat(

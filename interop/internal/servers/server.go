@@ -65,7 +65,8 @@ var Servers = []*Server{
 	nghttpd, nghttpx,
 	apacheWorker, apacheEvent,
 	h2o, varnish, caddy,
-	nginx, haproxy,
+	tomcat, jetty, hyperH2,
+	nginx, haproxy, node,
 	byXNet, byNetHTTP, byNetHTTP1,
 }
 
