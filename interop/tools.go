@@ -11,8 +11,8 @@ import (
 // requests themselves, or send what no client should.
 func toolCells() []matrix.Cell {
 	cells := []matrix.Cell{
-		eachWay("clone", gitClone, "U-12", "U-21", "U-25"),
-		eachWay("push", gitPush, "U-12", "U-25"),
+		eachWay("clone", gitClone, "U-12", "U-29"),
+		eachWay("push", gitPush, "U-12", "U-29"),
 	}
 	for i := range cells {
 		cells[i].Peer, cells[i].Entry, cells[i].Needs = "git", "upgrade", []*peer.Peer{clients.Git}
@@ -25,7 +25,7 @@ func toolCells() []matrix.Cell {
 	)
 	load := []matrix.Cell{
 		eachWay("2,000 requests", h2loadRequests, "P-01"),
-		eachWay("2,000 over HTTP/1.1", h2loadHTTP1, "P-04"),
+		eachWay("2,000 over HTTP/1.1", h2loadHTTP1),
 	}
 	for _, c := range load {
 		c.Peer, c.Entry, c.Needs = "h2load", "prior knowledge", []*peer.Peer{clients.H2load}
