@@ -45,7 +45,7 @@ var apacheDeviations = in(matrix.Deviation{
 var varnishDeviations = slices.Concat(
 	in(matrix.Deviation{
 		Peer: "Varnish", Entry: byUpgrade,
-		Shows:     regexp.MustCompile(`GOAWAY.*PROTOCOL_ERROR|INTERNAL_ERROR; received from peer|^2 connections (upgraded|dialed)`),
+		Shows:     regexp.MustCompile(`GOAWAY.*PROTOCOL_ERROR|INTERNAL_ERROR; received from peer|^2 connections (upgraded|dialed)|was handled 2 times`),
 		Sometimes: true,
 		Evidence: "It does not count stream 1 of an upgraded connection among those that were opened, and answers a WINDOW_UPDATE on it by " +
 			"GOAWAY with PROTOCOL_ERROR and the last stream 0, then RST_STREAM. So a response on stream 1 that is large enough to need one often breaks off.",
@@ -75,7 +75,7 @@ var jettyDeviations = slices.Concat(
 		"16 MiB", "trailers", "events", "cancel", "shutdown", "close"),
 	in(matrix.Deviation{
 		Peer: "Jetty", Entry: byPrior,
-		Shows:     regexp.MustCompile(`ENHANCE_YOUR_CALM|unexpected EOF|reset by peer|broken pipe|force closed`),
+		Shows:     regexp.MustCompile(`ENHANCE_YOUR_CALM|unexpected EOF|reset by peer|broken pipe|force closed|^2 connections dialed|^0 connections upgraded and 2 begun|was handled 2 times`),
 		Sometimes: true,
 		Evidence: "It takes WINDOW_UPDATE on streams that have just ended for an attack if many come, sends GOAWAY with ENHANCE_YOUR_CALM " +
 			"and \"invalid_window_update_frame_rate\", and closes the connection. net/http alone has the same from it.",

@@ -59,15 +59,13 @@ type Server struct {
 	start func(dir string) (*Instance, error)
 }
 
-// Servers are the rows of the matrix.
+// Servers are the rows of the matrix: those that upgrade, those that do not, and those that
+// do not speak HTTP/1.1.
 var Servers = []*Server{
 	byConfigureServer, byNewHandler,
-	nghttpd, nghttpx,
-	apacheWorker, apacheEvent,
-	h2o, varnish, caddy,
-	tomcat, jetty, hyperH2,
-	nginx, haproxy, node,
-	byXNet, byNetHTTP, byNetHTTP1,
+	apacheWorker, apacheEvent, tomcat, jetty, varnish, h2o, nghttpx, caddy, byXNet, hyperH2,
+	byNetHTTP, byNetHTTP1,
+	nghttpd, nginx, node, grpcGo, haproxy,
 }
 
 // Named returns the server of that name, or nil.
