@@ -149,8 +149,7 @@ func (c *clientRun) optionsStar() {
 	c.WantSeen(c.T)
 }
 
-// threeInARow begins with a body, so that the ones after it show whether the client's
-// connection window was right.
+// threeInARow begins with a body, which is the upgrade's.
 func (c *clientRun) threeInARow() {
 	rs := c.send(
 		clients.Request{Method: "POST", URL: c.URL + "/echo?1", Body: peer.Payload(upgradeLimit)},
