@@ -13,20 +13,20 @@ var apacheWorker = &Server{
 	WithBody: Declined, WithMore: Declined,
 	Files:  true,
 	Cannot: map[string]string{"cancel in handler": waits},
-	start:  inFront(apacheProgram("worker")),
+	start:  inFront(apacheProgram("worker", "")),
 }
 
-// apacheEvent is apacheWorker, but ends an idle connection within 100 ms.
-// After an Upgrade it ends the connection when the client's next frames come.
+// apacheEvent is apacheWorker, but ends an idle connection after KeepAliveTimeout, and after
+// an Upgrade when the client's next frames come.
 var apacheEvent = &Server{
 	Name: "Apache mpm_event", Peer: apachePeer,
 	WithBody: Declined, WithMore: Declined,
 	Files: true, Restless: true,
 	Cannot: map[string]string{"cancel in handler": waits},
-	start:  inFront(apacheProgram("event")),
+	start:  inFront(apacheProgram("event", "KeepAliveTimeout 500ms")),
 }
 
-func apacheProgram(mpm string) *peer.Program {
+func apacheProgram(mpm, directive string) *peer.Program {
 	return &peer.Program{
 		Peer: apachePeer,
 		Args: []string{"-d", "{dir}", "-f", "{dir}/conf", "-DFOREGROUND"},
@@ -50,6 +50,6 @@ H2Direct on
 H2EarlyHints on
 ProxyPass /bytes !
 ProxyPass / http://127.0.0.1:{backend}/ flushpackets=on
-`,
+` + directive + "\n",
 	}
 }
