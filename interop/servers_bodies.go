@@ -52,6 +52,7 @@ func testOfferWithBody(c *caller) {
 			offered := false
 			c.mustPost(call{
 				body:   peer.Payload(n),
+				stream: true,
 				header: http.Header{"Idempotency-Key": {unique()}}, // so that it may be repeated
 				trace: &httptrace.ClientTrace{WroteHeaderField: func(name string, _ []string) {
 					offered = offered || name == "Upgrade"

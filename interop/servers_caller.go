@@ -72,6 +72,7 @@ type call struct {
 	header http.Header
 	body   []byte // nil: none
 	noSize bool   // its length is not known
+	stream bool   // it can be read once only
 	trace  *httptrace.ClientTrace
 }
 
@@ -87,7 +88,7 @@ func (c *caller) send(ctx context.Context, r call) (*http.Response, error) {
 	}
 	var body io.Reader
 	switch {
-	case r.noSize:
+	case r.noSize, r.stream:
 		body = struct{ io.Reader }{bytes.NewReader(r.body)}
 	case r.body != nil:
 		body = bytes.NewReader(r.body)
@@ -98,6 +99,9 @@ func (c *caller) send(ctx context.Context, r call) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, r.method, c.at.URL+r.path+"?"+r.query, body)
 	if err != nil {
 		return nil, err
+	}
+	if r.stream {
+		req.ContentLength = int64(len(r.body))
 	}
 	maps.Copy(req.Header, r.header)
 	resp, err := c.h2c.RoundTrip(req)
