@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 Clients in use have it.
+
 package clients
 
 import (
@@ -17,7 +19,6 @@ var XNet = &Client{
 	Peer:    &peer.Peer{Name: "x/net/http2", Says: func() string { return moduleVersion("golang.org/x/net") }},
 	Entries: []Entry{Prior},
 	Send: func(ctx context.Context, job Job) ([]Response, error) {
-		//lint:ignore SA1019 Clients in use have it.
 		tr := &http2.Transport{
 			AllowHTTP:          true,
 			DisableCompression: true,
