@@ -18,7 +18,7 @@ func (t *Transcript) Encode() []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "peer: %s\nrole: %s\nentry: %s\ncase: %s\n", t.Peer, t.Role, t.Entry, t.Case)
 	for _, x := range t.Exchanges() {
-		fmt.Fprintf(&b, "expect: %s\n", x)
+		fmt.Fprintf(&b, "expect: %s\n", visible(x.String()))
 	}
 	b.WriteString("---\n")
 	for _, c := range t.Conns {
@@ -26,11 +26,6 @@ func (t *Transcript) Encode() []byte {
 		c.encode(&b)
 	}
 	return b.Bytes()
-}
-
-// String is the exchange in one line.
-func (x Exchange) String() string {
-	return visible(fmt.Sprintf("%s %s: %s", x.Method, x.Target, x.Outcome))
 }
 
 func (c Conn) encode(b *bytes.Buffer) {

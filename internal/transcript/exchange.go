@@ -14,10 +14,15 @@ import (
 type Exchange struct {
 	Method, Target string
 	Host           string
-	Header         http.Header // of the request, as in HTTP/1.1, less what belongs to the connection
+	Header         http.Header // of the request, named as in HTTP/1.1, less what is said elsewhere here
 	Body           []byte      // of the request
-	Outcome
+	Sized          bool        // its length is said
+	Offer          bool        // it offers h2c
+	Response       Outcome
 }
+
+// String is the exchange in one line.
+func (x Exchange) String() string { return fmt.Sprintf("%s %s: %s", x.Method, x.Target, x.Response) }
 
 // An Outcome is a response.
 type Outcome struct {
@@ -56,21 +61,33 @@ func (t *Transcript) Exchanges() []Exchange {
 
 func exchanges(client, server *Side) []Exchange {
 	var all []Exchange
+	add := func(x Exchange) {
+		if x.Method == http.MethodHead {
+			x.Response.Body = nil
+		}
+		if x.Response.Status > 0 {
+			all = append(all, x)
+		}
+	}
 	responses := server.Messages
 	for _, m := range client.Messages {
 		method, rest, _ := strings.Cut(m.Line, " ")
 		target, _, _ := strings.Cut(rest, " ")
 		x := Exchange{Method: method, Target: target, Host: m.Header.Get("Host"), Header: m.Header.Clone(), Body: m.Body}
-		for _, name := range []string{"Host", "Connection", "Upgrade", "Http2-Settings", "Content-Length", "Transfer-Encoding"} {
+		x.Sized = m.Header["Content-Length"] != nil
+		for _, name := range []string{"Host", "Content-Length", "Transfer-Encoding"} {
 			x.Header.Del(name)
 		}
-		for len(responses) > 0 && x.Status == 0 {
-			x.message(responses[0], server.Streams[1])
+		if x.Offer = x.Header["Http2-Settings"] != nil; x.Offer {
+			for _, name := range []string{"Connection", "Upgrade", "Http2-Settings"} {
+				x.Header.Del(name)
+			}
+		}
+		for len(responses) > 0 && x.Response.Status == 0 {
+			x.Response.message(responses[0], server.Streams[1])
 			responses = responses[1:]
 		}
-		if x.Status > 0 {
-			all = append(all, x)
-		}
+		add(x)
 	}
 	for _, id := range slices.Sorted(maps.Keys(client.Streams)) {
 		request, response := client.Streams[id], server.Streams[id]
@@ -86,14 +103,15 @@ func exchanges(client, server *Side) []Exchange {
 				x.Target = values[0]
 			case ":authority":
 				x.Host = values[0]
-			case ":scheme", "content-length":
+			case "content-length":
+				x.Sized = true
+			case ":scheme":
 			default:
 				x.Header[http.CanonicalHeaderKey(name)] = values
 			}
 		}
-		if x.stream(response); x.Status > 0 {
-			all = append(all, x)
-		}
+		x.Response.stream(response)
+		add(x)
 	}
 	return all
 }

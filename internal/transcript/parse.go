@@ -25,26 +25,32 @@ func Parse(text []byte) (*Transcript, error) {
 		return nil, errors.New("no connection")
 	}
 	if again := t.Encode(); !bytes.Equal(text, again) {
-		return nil, fmt.Errorf("%s, where it is to be written otherwise", difference(text, again))
+		return nil, difference(text, again)
 	}
 	return t, nil
 }
 
-// difference tells where a text begins to differ from another.
-func difference(text, other []byte) string {
-	a, b := strings.Split(string(text), "\n"), strings.Split(string(other), "\n")
-	for i, line := range a {
-		if i >= len(b) || line != b[i] {
-			return fmt.Sprintf("line %d: %q", i+1, line)
-		}
+// difference tells where a text begins to differ from what it is to be.
+func difference(text, want []byte) error {
+	got, lines := strings.Split(string(text), "\n"), strings.Split(string(want), "\n")
+	n := 0
+	for n < len(got) && n < len(lines) && got[n] == lines[n] {
+		n++
 	}
-	return fmt.Sprintf("line %d: the end", len(a))
+	switch {
+	case n == len(got):
+		return fmt.Errorf("line %d is missing: %q", n+1, lines[n])
+	case n == len(lines):
+		return fmt.Errorf("line %d is too much: %q", n+1, got[n])
+	}
+	return fmt.Errorf("line %d is %q, and is to be %q", n+1, got[n], lines[n])
 }
 
 type parser struct {
 	t      *Transcript
 	next   []string // keys of the header that are to come
 	inBody bool
+	size   int // of all octets
 }
 
 func (p *parser) line(line string) error {
@@ -113,6 +119,9 @@ func (p *parser) body(key, value string) error {
 			part.After = append(part.After, f)
 		}
 	}
+	if p.t.isPeer(part) && slices.ContainsFunc(c.Parts, func(earlier Part) bool { return earlier.Closes }) {
+		return errors.New("the peer has closed the connection")
+	}
 	c.Parts = append(c.Parts, part)
 	return nil
 }
@@ -153,6 +162,11 @@ func (p *parser) octets(line string) error {
 	}
 	if part == nil || part.Closes {
 		return errors.New("octets that are in no part")
+	}
+	before := len(part.Octets)
+	defer func() { p.size += len(part.Octets) - before }()
+	if p.size > 2*maxRecorded {
+		return errors.New("too large")
 	}
 	switch {
 	case strings.HasPrefix(line, "# "):

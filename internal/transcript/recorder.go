@@ -22,6 +22,7 @@ type Recorder struct {
 	conn   Conn
 	latest int           // the part of conn that the peer sent last, or -1
 	known  map[Fact]bool // that parts of the peer came after
+	early  []byte        // what a server sent before the library said anything
 	size   int
 	over   bool
 
@@ -55,13 +56,24 @@ func (r *Recorder) Wrote(b []byte) {
 	default:
 		r.conn.Parts[last].Octets = append(r.conn.Parts[last].Octets, octets...)
 	}
+	if r.early != nil && r.started() {
+		p := r.part(false)
+		p.Octets, r.early = append(p.Octets, r.early...), nil
+	}
 }
+
+// started reports whether the library has said anything that matters.
+func (r *Recorder) started() bool { return len(r.library.Facts()) > 0 }
 
 // Read notes what the library has read.
 func (r *Recorder) Read(b []byte) {
 	prefaced := r.peer.Preface
 	octets := r.decode(r.role == Client, b)
 	if octets == nil || r.isClosed() {
+		return
+	}
+	if r.role == Server && !r.started() {
+		r.early = append(r.early, octets...) // it does not matter which of the two is the first
 		return
 	}
 	// Nobody but one who gives credit waits for an amount of data, and who begins HTTP/2
@@ -94,7 +106,10 @@ func (r *Recorder) decode(client bool, b []byte) []byte {
 // has said something since the latest.
 func (r *Recorder) part(waitsForData bool) *Part {
 	var news []Fact
-	for _, f := range r.library.facts() {
+	for _, f := range append(r.library.Facts(), r.peer.needs(&r.library)...) {
+		if f.What == goAway && r.peer.GoAway != "" {
+			continue // the answer to one may also be to close the connection
+		}
 		if !r.known[f] && (waitsForData || f.What != data) {
 			r.known[f] = true
 			news = append(news, f)
@@ -115,6 +130,8 @@ func (r *Recorder) Conn() (Conn, error) {
 	switch {
 	case r.size > maxRecorded:
 		return Conn{}, errors.New("too large")
+	case r.early != nil:
+		return Conn{}, errors.New("the library said nothing")
 	case r.decoder.Held(true) > 0 || r.decoder.Held(false) > 0:
 		return Conn{}, errors.New("the connection ended within a head or a frame")
 	case l.Settings > 0 && l.Acks != p.Settings:

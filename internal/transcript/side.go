@@ -27,7 +27,10 @@ type Side struct {
 	GoAway   string // the first one: its last stream and code
 	Streams  map[uint32]*Stream
 
-	bodies int // of HTTP/1.1 that have ended
+	bodies int            // of HTTP/1.1 that have ended
+	sent   map[uint32]int // octets that flow control counts; of the connection under 0
+	credit map[uint32]int // the sum of WINDOW_UPDATE, likewise
+	window int            // SETTINGS_INITIAL_WINDOW_SIZE, or 0 without
 }
 
 // A Message is one of HTTP/1.1, or an informational response.
@@ -75,7 +78,12 @@ func (s *Side) frame(e wiretap.Event) {
 			s.Acks++
 		} else {
 			s.Settings++
+			if n, ok := f.Value(http2.SettingInitialWindowSize); ok {
+				s.window = int(n)
+			}
 		}
+	case *http2.WindowUpdateFrame:
+		count(&s.credit, f.StreamID, int(f.Increment))
 	case *http2.PingFrame:
 		if ack {
 			s.PingAcks++
@@ -92,6 +100,8 @@ func (s *Side) frame(e wiretap.Event) {
 	case *http2.DataFrame:
 		st := s.stream(e)
 		st.Body = append(st.Body, f.Data()...)
+		count(&s.sent, 0, int(f.Length))
+		count(&s.sent, f.StreamID, int(f.Length))
 		st.Ended = st.Ended || f.StreamEnded()
 	case *http2.RSTStreamFrame:
 		s.stream(e).Reset = f.ErrCode.String()
@@ -107,6 +117,13 @@ func (s *Side) frame(e wiretap.Event) {
 	}
 	st := s.stream(e)
 	st.Headers = append(st.Headers, header)
+}
+
+func count(m *map[uint32]int, id uint32, n int) {
+	if *m == nil {
+		*m = make(map[uint32]int)
+	}
+	(*m)[id] += n
 }
 
 func (s *Side) stream(e wiretap.Event) *Stream {
@@ -129,26 +146,28 @@ type Fact struct {
 
 // Facts, and what N counts.
 const (
-	head      = "head"       // heads of HTTP/1.1
-	body      = "body"       // bodies of HTTP/1.1 that have ended
-	preface   = "preface"    // of a client
-	settings  = "settings"   // SETTINGS frames
-	ack       = "ack"        // their acknowledgements
-	pingAck   = "ping-ack"   // acknowledgements of PING
-	goAway    = "goaway"     // whether there is one
-	headers   = "headers"    // header blocks on a stream
-	data      = "data"       // octets of DATA on a stream
-	endStream = "end-stream" // whether END_STREAM is there
-	reset     = "reset"      // whether RST_STREAM is there
+	head         = "head"          // heads of HTTP/1.1
+	body         = "body"          // bodies of HTTP/1.1 that have ended
+	preface      = "preface"       // of a client
+	settings     = "settings"      // SETTINGS frames
+	ack          = "ack"           // their acknowledgements
+	PingAck      = "ping-ack"      // acknowledgements of PING
+	goAway       = "goaway"        // whether there is one
+	credit       = "credit"        // octets by WINDOW_UPDATE of the connection
+	headers      = "headers"       // header blocks on a stream
+	data         = "data"          // octets of DATA on a stream
+	endStream    = "end-stream"    // whether END_STREAM is there
+	reset        = "reset"         // whether RST_STREAM is there
+	streamCredit = "stream-credit" // octets by WINDOW_UPDATE of a stream
 )
 
 var (
-	connFacts   = []string{head, body, preface, settings, ack, pingAck, goAway}
-	streamFacts = []string{headers, data, endStream, reset}
+	connFacts   = []string{head, body, preface, settings, ack, PingAck, goAway, credit}
+	streamFacts = []string{headers, data, endStream, reset, streamCredit}
 )
 
-// count returns how many there are of what a fact counts.
-func (s *Side) count(f Fact) int {
+// n returns how many there are of what a fact counts.
+func (s *Side) n(f Fact) int {
 	st := s.Streams[f.Stream]
 	if st == nil {
 		st = new(Stream)
@@ -164,10 +183,12 @@ func (s *Side) count(f Fact) int {
 		return s.Settings
 	case ack:
 		return s.Acks
-	case pingAck:
+	case PingAck:
 		return s.PingAcks
 	case goAway:
 		return one(s.GoAway != "")
+	case credit, streamCredit:
+		return s.credit[f.Stream]
 	case headers:
 		return len(st.Headers)
 	case data:
@@ -189,21 +210,43 @@ func one(b bool) int {
 
 // Holds reports whether all the facts are true of s.
 func (s *Side) Holds(facts []Fact) bool {
-	return !slices.ContainsFunc(facts, func(f Fact) bool { return s.count(f) < f.N })
+	return !slices.ContainsFunc(facts, func(f Fact) bool { return s.n(f) < f.N })
 }
 
-// facts returns what is true of s, less what follows from the rest.
-func (s *Side) facts() []Fact {
+// needs returns the credit that s has used, and the other end has given. It does not count
+// what the other end allows from the start.
+//
+// https://www.rfc-editor.org/rfc/rfc9113.html#section-6.9.2
+func (s *Side) needs(other *Side) []Fact {
+	const initialWindow = 65535
+	var all []Fact
+	for _, id := range slices.Sorted(maps.Keys(s.sent)) {
+		f := Fact{What: streamCredit, Stream: id, N: s.sent[id] - max(initialWindow, other.window)}
+		if id == 0 {
+			f = Fact{What: credit, N: s.sent[id] - initialWindow}
+		}
+		if f.N > 0 {
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+// Facts returns what is true of s and matters to the other end, less what follows from the
+// rest. Credit is left to needs.
+func (s *Side) Facts() []Fact {
 	var all []Fact
 	add := func(f Fact) bool {
-		f.N = s.count(f)
+		f.N = s.n(f)
 		if f.N > 0 {
 			all = append(all, f)
 		}
 		return f.N > 0
 	}
 	for _, what := range connFacts {
-		add(Fact{What: what})
+		if what != credit {
+			add(Fact{What: what})
+		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.Streams)) {
 		if ended := add(Fact{What: endStream, Stream: id}); !ended {

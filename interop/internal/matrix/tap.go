@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/seed78dc1b7f/h2c/internal/transcript"
 	"github.com/seed78dc1b7f/h2c/internal/wiretap"
@@ -208,12 +209,21 @@ func (t *T) Conn(nc net.Conn) net.Conn {
 
 func (t *T) tapped(nc net.Conn, peer transcript.Role) net.Conn {
 	l := t.tap.newLine(t.prefix, peer, nc)
-	// The library looks at sockets, and knows a connection by its local address: all that
-	// a socket can must be left.
-	if tcp, ok := nc.(*net.TCPConn); ok {
-		return &tappedTCP{tcp, l}
+	if s, ok := nc.(Socket); ok {
+		return &tappedSocket{s, l}
 	}
 	return &tappedConn{nc, l}
+}
+
+// A Socket is what the library and net/http use of a [net.TCPConn]. They look at what comes
+// on it, and know it by its local address, so whoever wraps one must leave all of this.
+type Socket interface {
+	net.Conn
+	syscall.Conn
+	io.ReaderFrom
+	io.WriterTo
+	CloseRead() error
+	CloseWrite() error
 }
 
 type tappedConn struct {
@@ -225,22 +235,22 @@ func (c *tappedConn) Read(p []byte) (int, error)  { return c.line.readFrom(c.Con
 func (c *tappedConn) Write(p []byte) (int, error) { return c.line.writeTo(c.Conn, p) }
 func (c *tappedConn) Close() error                { return c.line.closeAfter(c.Conn) }
 
-type tappedTCP struct {
-	*net.TCPConn
+type tappedSocket struct {
+	Socket
 	line *line
 }
 
-func (c *tappedTCP) Read(p []byte) (int, error)  { return c.line.readFrom(c.TCPConn, p) }
-func (c *tappedTCP) Write(p []byte) (int, error) { return c.line.writeTo(c.TCPConn, p) }
-func (c *tappedTCP) Close() error                { return c.line.closeAfter(c.TCPConn) }
+func (c *tappedSocket) Read(p []byte) (int, error)  { return c.line.readFrom(c.Socket, p) }
+func (c *tappedSocket) Write(p []byte) (int, error) { return c.line.writeTo(c.Socket, p) }
+func (c *tappedSocket) Close() error                { return c.line.closeAfter(c.Socket) }
 
-// ReadFrom copies without what TCPConn does to be faster, which nobody could listen in on.
-func (c *tappedTCP) ReadFrom(r io.Reader) (int64, error) {
+// ReadFrom copies without what a TCPConn does to be faster, which nobody could listen in on.
+func (c *tappedSocket) ReadFrom(r io.Reader) (int64, error) {
 	return io.Copy(struct{ io.Writer }{c}, r)
 }
 
 // WriteTo is as ReadFrom.
-func (c *tappedTCP) WriteTo(w io.Writer) (int64, error) {
+func (c *tappedSocket) WriteTo(w io.Writer) (int64, error) {
 	return io.Copy(w, struct{ io.Reader }{c})
 }
 
