@@ -26,4 +26,4 @@ func jars(names ...string) string {
 	return strings.Join(names, ":")
 }
 
-var jettyPeer = javaPeer("Jetty", jettyClasses, "org.eclipse.jetty.server.Server", "")
+var jettyPeer = javaPeer("Jetty", jettyClasses, "org.eclipse.jetty.server.Server", "StdErrLog")

@@ -11,7 +11,7 @@ var node = &Server{
 }
 
 var nodeProgram = &peer.Program{
-	Peer:  &peer.Peer{Name: "Node.js", Files: []string{"node", "nodejs"}, Probe: []string{"--version"}},
+	Peer:  &peer.Peer{Name: "Node http2", Files: []string{"node", "nodejs"}, Probe: []string{"--version"}},
 	Args:  []string{"{dir}/server.js", "{port}", "{www}"},
 	Files: map[string]string{"server.js": source("server.js")},
 }
