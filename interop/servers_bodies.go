@@ -3,6 +3,7 @@ package main
 import (
 	"net/http"
 	"net/http/httptrace"
+	"sync/atomic"
 
 	"github.com/seed78dc1b7f/h2c"
 	"github.com/seed78dc1b7f/h2c/interop/internal/matrix"
@@ -21,23 +22,28 @@ func testPost(c *caller, r call) {
 // for the body.
 func testExpect(c *caller) {
 	expect := func(c *caller) {
-		continued := false
+		var continued, early atomic.Bool
 		c.mustPost(call{
 			body:   peer.Payload(peer.KiB),
 			header: http.Header{"Expect": {"100-continue"}},
-			trace:  &httptrace.ClientTrace{Got100Continue: func() { continued = true }},
+			trace: &httptrace.ClientTrace{
+				Got100Continue: func() { continued.Store(true) },
+				WroteRequest:   func(httptrace.WroteRequestInfo) { early.Store(!continued.Load()) },
+			},
 		})
-		if !continued {
+		if early.Load() || !continued.Load() {
 			c.Errorf("no 100 Continue within %v", c.h2c.Base.ExpectContinueTimeout)
 		}
-		c.want(c.row.want())
 	}
 	expect(c)
+	expect(c)
+	c.want(c.row.want())
 	if c.row.entry == byUpgrade && c.row.server.WithBody == servers.Upgraded {
 		c.Run("in an offer", func(t *matrix.T) {
 			c := newCaller(t, c.row, c.at)
 			c.h2c.MaxUpgradeBodyBytes = peer.MiB
 			expect(c)
+			c.want(c.row.want())
 		})
 	}
 }

@@ -97,6 +97,12 @@ var proxiedDeviations = slices.Concat(
 		RFC:      rfcInterim,
 	}, "early hints"),
 	in(matrix.Deviation{
+		Peer:     "nghttpx",
+		Shows:    regexp.MustCompile(`^no 100 Continue`),
+		Evidence: "In HTTP/2 the first request of a connection has its 100 at once, later ones only after their body.",
+		RFC:      rfcExpect,
+	}, "Expect"),
+	in(matrix.Deviation{
 		Peer:     "nginx",
 		Shows:    regexp.MustCompile(`^no 100 Continue`),
 		Evidence: "In HTTP/2 it neither answers 100 nor passes Expect on, and waits for the body.",
