@@ -54,13 +54,13 @@ var varnishDeviations = slices.Concat(
 	in(matrix.Deviation{
 		Peer:     "Varnish",
 		Shows:    regexp.MustCompile(`trailer X-Check ""$`),
-		Evidence: "It takes a chunked response with trailers, of the server behind it, for a broken one.",
+		Evidence: "A chunked response with trailers, of the server behind it, is a broken one to it: it answers 503, or 200 without the body.",
 		RFC:      rfcChunked,
 	}, "trailers"),
 	in(matrix.Deviation{
 		Peer:     "Varnish",
 		Shows:    regexp.MustCompile(`^503 Service Unavailable|^early hints with Link \[\]$`),
-		Evidence: "It takes a 103 of the server behind it for the final response, and answers 503.",
+		Evidence: "It answers 503 if the server behind it sends 103.",
 		RFC:      rfcInterim,
 	}, "early hints"),
 )
@@ -87,7 +87,7 @@ var proxiedDeviations = slices.Concat(
 	in(matrix.Deviation{
 		Peer:     "h2o",
 		Shows:    regexp.MustCompile(`^no 100 Continue`),
-		Evidence: "In HTTP/2 it neither answers 100 nor passes Expect on, and waits for the body.",
+		Evidence: "In HTTP/2 no 100 comes before the body.",
 		RFC:      rfcExpect,
 	}, "Expect"),
 	in(matrix.Deviation{
@@ -105,7 +105,7 @@ var proxiedDeviations = slices.Concat(
 	in(matrix.Deviation{
 		Peer:     "nginx",
 		Shows:    regexp.MustCompile(`^no 100 Continue`),
-		Evidence: "In HTTP/2 it neither answers 100 nor passes Expect on, and waits for the body.",
+		Evidence: "In HTTP/2 no 100 comes before the body.",
 		RFC:      rfcExpect,
 	}, "Expect"),
 	in(matrix.Deviation{
