@@ -140,8 +140,8 @@ var clientDeviations = []matrix.Deviation{
 		Peer: "Java HttpClient", Entry: "upgrade",
 		Shows:     regexp.MustCompile(`: handshakes broke: \d+ times preface_missing$`),
 		Sometimes: true,
-		Evidence: "At its exit it resets its connections. If that is right after a response that came with the 101, " +
-			"its preface is lost before the server has read it, in about one of 15 runs.",
+		Evidence: "At its exit it resets its connections. If that is soon after a response that came with the 101, " +
+			"its preface may be lost before the server has read it: once in some 400 runs, on a busy machine.",
 		RFC: "https://www.rfc-editor.org/rfc/rfc7540.html#section-3.2",
 	},
 	{
