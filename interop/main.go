@@ -12,9 +12,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
+	stdlog "log"
 	"os"
 	"os/signal"
 	"regexp"
@@ -46,6 +48,8 @@ func cells() []matrix.Cell {
 const resultsFile = "interop/RESULTS.md"
 
 func main() {
+	signal.Ignore(syscall.SIGPIPE) // so that the peers are ended when the output is not read
+	stdlog.SetOutput(io.Discard)   // where net/http says that a peer deviates, as the matrix does
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
@@ -64,6 +68,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		asJSON   = flags.Bool("json", false, "write the results as JSON instead of tables")
 		markdown = flags.Bool("markdown", false, "write all results to "+resultsFile+" as well")
 		verbose  = flags.Bool("v", false, "show what went over the connections of a cell that failed: HTTP/1.1 heads and frames")
+		again    = flags.Bool("record", false, "instead, record transcripts of the cells for "+transcriptsDir)
 		require  = flags.Bool("require", false, "an absent peer is a failure")
 		atOnce   = flags.Int("parallel", 2*runtime.GOMAXPROCS(0), "run `n` cells at once")
 	)
@@ -90,6 +95,18 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if *list {
 		for _, c := range selected {
 			fmt.Fprintln(stdout, c.Name(), c.IDs)
+		}
+		return 0
+	}
+
+	if *again {
+		err := record(ctx, selected, stderr)
+		for _, f := range matrix.Close() {
+			err = errors.Join(err, errors.New(f))
+		}
+		if err != nil {
+			fmt.Fprintf(stderr, "interop: %v\n", err)
+			return 1
 		}
 		return 0
 	}

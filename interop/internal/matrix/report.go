@@ -65,7 +65,8 @@ func peers(results []Result) []*peer.Peer {
 	var all []*peer.Peer
 	for _, r := range results {
 		for _, p := range r.Cell.Needs {
-			if !slices.Contains(all, p) {
+			same := func(o *peer.Peer) bool { return o.Name == p.Name && o.Version() == p.Version() }
+			if !slices.ContainsFunc(all, same) {
 				all = append(all, p)
 			}
 		}
