@@ -149,7 +149,7 @@ func TestWriteMarkdown(t *testing.T) {
 		"| varnish | known [1] |",
 		"1. varnish: It ends. https://example.com/#1",
 		"GET U-12; POST 1 MiB U-09.",
-		"1 passed, 1 as the peer is known to deviate, 1 failed",
+		"5 cells: 1 passed, 1 as the peer is known to deviate, 1 that the peer cannot do, 1 skipped, since the peer is absent, 1 failed.",
 	} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("%q is missing in\n%s", want, b.String())

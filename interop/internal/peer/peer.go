@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -22,7 +23,7 @@ type Peer struct {
 	Name  string        // as the matrix shows it
 	Files []string      // names on the PATH, or paths: the first usable one is taken
 	Probe []string      // arguments with which it exits 0 if it is usable, and tells its version
-	After string        // what stands before the version in that output; "": its first word with a digit
+	After string        // what stands before the version in that output; "": it is the first
 	Says  func() string // the version instead, if no program tells it
 
 	once  sync.Once
@@ -40,7 +41,7 @@ func (p *Peer) Find() (string, error) {
 	return f.path, f.err
 }
 
-// Version returns the version of the peer, or "" if it is absent.
+// Version returns the version of the peer, or "" if it is absent or has none.
 func (p *Peer) Version() string { return p.look().version }
 
 func (p *Peer) look() findings {
@@ -50,7 +51,7 @@ func (p *Peer) look() findings {
 
 func (p *Peer) search() findings {
 	if p.Files == nil {
-		return findings{version: p.Says()}
+		return findings{version: p.version(p.Says())}
 	}
 	var errs []error
 	for _, file := range p.Files {
@@ -66,24 +67,21 @@ func (p *Peer) search() findings {
 		}
 		version := p.version(string(out.Stdout) + "\n" + string(out.Stderr))
 		if p.Says != nil {
-			version = p.Says()
+			version = p.version(p.Says())
 		}
 		return findings{path: path, version: version}
 	}
 	return findings{err: errors.Join(errs...)}
 }
 
-// version finds the version in what a program prints.
+var versionNumber = regexp.MustCompile(`\d+(\.\d+)+`)
+
+// version finds the version in what a program prints, or in what a Go module says.
 func (p *Peer) version(text string) string {
 	if _, after, ok := strings.Cut(text, p.After); ok {
 		text = after
 	}
-	for _, word := range strings.Fields(text) {
-		if word = strings.Trim(word, `"',;:()[]`); strings.ContainsAny(word, "0123456789") {
-			return word
-		}
-	}
-	return "unknown"
+	return versionNumber.FindString(text)
 }
 
 // A Command is a program to run until it exits.

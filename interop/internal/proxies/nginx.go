@@ -7,7 +7,7 @@ import (
 	"github.com/seed78dc1b7f/h2c/interop/internal/peer"
 )
 
-var nginxPeer = &peer.Peer{Name: "nginx", Files: peer.InSbin("nginx"), Probe: []string{"-v"}, After: "nginx/"}
+var nginxPeer = &peer.Peer{Name: "nginx", Files: peer.InSbin("nginx"), Probe: []string{"-v"}}
 
 // nginxProgram returns a program that passes requests as pass says, with these directives
 // for all. Connections to the server are kept, if the directives let them.

@@ -4,7 +4,7 @@ package servers
 
 import "github.com/seed78dc1b7f/h2c/interop/internal/peer"
 
-var apachePeer = &peer.Peer{Name: "apache2", Files: peer.InSbin("apache2"), Probe: []string{"-v"}, After: "Apache/"}
+var apachePeer = &peer.Peer{Name: "apache2", Files: peer.InSbin("apache2"), Probe: []string{"-v"}}
 
 // apacheWorker sends the whole response before it has the client preface, and advertises h2c
 // in every response of HTTP/1.1.

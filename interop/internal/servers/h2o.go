@@ -17,7 +17,7 @@ var h2o = &Server{
 }
 
 var h2oProgram = &peer.Program{
-	Peer: &peer.Peer{Name: "h2o", Files: []string{"h2o"}, Probe: []string{"--version"}, After: "version "},
+	Peer: &peer.Peer{Name: "h2o", Files: []string{"h2o"}, Probe: []string{"--version"}},
 	Args: []string{"-c", "{dir}/conf"},
 	Conf: h2oUser() + `
 num-threads: 1

@@ -13,7 +13,7 @@ var nghttpd = &Server{
 }
 
 var nghttpdProgram = &peer.Program{
-	Peer: &peer.Peer{Name: "nghttpd", Files: peer.InSbin("nghttpd"), Probe: []string{"--version"}, After: "nghttp2/"},
+	Peer: &peer.Peer{Name: "nghttpd", Files: peer.InSbin("nghttpd"), Probe: []string{"--version"}},
 	Args: []string{
 		"--no-tls", "--address=127.0.0.1", "--htdocs={www}",
 		"--echo-upload", "--trailer=x-check: done", "{port}",

@@ -12,7 +12,7 @@ var nghttpx = &Server{
 }
 
 var nghttpxProgram = &peer.Program{
-	Peer: &peer.Peer{Name: "nghttpx", Files: peer.InSbin("nghttpx"), Probe: []string{"--version"}, After: "nghttp2/"},
+	Peer: &peer.Peer{Name: "nghttpx", Files: peer.InSbin("nghttpx"), Probe: []string{"--version"}},
 	Args: []string{
 		"--conf=/dev/null", "--no-ocsp", "--workers=1",
 		"--frontend=127.0.0.1,{port};no-tls", "--backend=127.0.0.1,{backend}",

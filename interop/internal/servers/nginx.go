@@ -13,7 +13,7 @@ var nginx = &Server{
 }
 
 var nginxProgram = &peer.Program{
-	Peer: &peer.Peer{Name: "nginx", Files: peer.InSbin("nginx"), Probe: []string{"-v"}, After: "nginx/"},
+	Peer: &peer.Peer{Name: "nginx", Files: peer.InSbin("nginx"), Probe: []string{"-v"}},
 	Args: []string{"-p", "{dir}", "-c", "{dir}/conf", "-e", "stderr"},
 	Conf: `
 daemon off;

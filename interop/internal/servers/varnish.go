@@ -14,7 +14,7 @@ var varnish = &Server{
 }
 
 var varnishProgram = &peer.Program{
-	Peer: &peer.Peer{Name: "varnishd", Files: peer.InSbin("varnishd"), Probe: []string{"-V"}, After: "varnish-"},
+	Peer: &peer.Peer{Name: "varnishd", Files: peer.InSbin("varnishd"), Probe: []string{"-V"}},
 	Args: []string{
 		"-F", "-n", "{dir}/varnish", "-a", "127.0.0.1:{port}", "-f", "{dir}/conf",
 		"-p", "feature=+http2", "-s", "malloc,16m",
