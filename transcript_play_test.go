@@ -26,7 +26,7 @@ import (
 )
 
 // patience bounds each wait of a player.
-const patience = 10 * time.Second
+const patience = 5 * time.Second
 
 // A player plays a peer on a connection.
 type player struct {

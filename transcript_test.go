@@ -40,6 +40,9 @@ func TestTranscripts(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, network := range networks(tr) {
+				if t.Failed() {
+					return
+				}
 				if tr.Role == transcript.Server {
 					playServer(t, tr, network)
 					continue
@@ -132,10 +135,14 @@ func playServer(t *testing.T, tr *transcript.Transcript, network memnet.Options)
 		got := x
 		if got.Response = ask(t, ours, x); got.String() != x.String() {
 			t.Errorf("got\n%s\nwant\n%s", got, x)
+			break
 		}
 	}
 	l.Close()
 	accepting.Wait()
+	if t.Failed() {
+		ours.Close() // no more comes
+	}
 	playing.Wait()
 	ours.Close()
 	for i, p := range players {

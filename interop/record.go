@@ -36,14 +36,15 @@ var recordedCases = map[string][]string{
 	},
 }
 
-// record runs those of the cells that are to be recorded, and writes a transcript of each
-// part of each.
-func record(ctx context.Context, cells []matrix.Cell, progress io.Writer) error {
+// record runs those of the selected cells that are to be recorded, and writes a transcript
+// of each part of each. If all cells are selected, all other transcripts are removed.
+func record(ctx context.Context, selected []matrix.Cell, progress io.Writer) error {
 	if err := os.MkdirAll(transcriptsDir, 0o755); err != nil {
 		return err
 	}
 	var errs []error
-	for _, c := range cells {
+	written := make(map[string]bool)
+	for _, c := range selected {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -69,9 +70,24 @@ func record(ctx context.Context, cells []matrix.Cell, progress io.Writer) error 
 			if err := os.WriteFile(name, text, 0o644); err != nil {
 				return err
 			}
+			written[name] = true
 		}
 	}
+	fmt.Fprintf(progress, "%d transcripts\n", len(written))
+	if errs == nil && len(selected) == len(cells()) {
+		errs = append(errs, removeOthers(written))
+	}
 	return errors.Join(errs...)
+}
+
+func removeOthers(written map[string]bool) error {
+	names, err := filepath.Glob(filepath.Join(transcriptsDir, "*.txt"))
+	for _, name := range names {
+		if !written[name] {
+			err = errors.Join(err, os.Remove(name))
+		}
+	}
+	return err
 }
 
 func isRecorded(c matrix.Cell) bool {
