@@ -78,14 +78,18 @@ var via = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 
 func TestClient_C03_C04_upgrade(t *testing.T) {
 	eachRole(t, func(t *testing.T, role role) {
+		way := "upgrade"
+		if role == split {
+			way = "prior-knowledge" // so it reads
+		}
 		ts := serve(t, role, via)
 		tr := transport(t, ts.l, new(h2c.Transport))
 		for _, path := range []string{"/1", "/2", "/3"} {
-			if got, want := fetch(t, tr, "GET", path, ""), "HTTP/2.0 200 GET "+path+" upgrade "; got != want {
+			if got, want := fetch(t, tr, "GET", path, ""), "HTTP/2.0 200 GET "+path+" "+way+" "; got != want {
 				t.Errorf("got %q, want %q", got, want)
 			}
 		}
-		if got := fetch(t, tr, "POST", "/4", "body"); got != "HTTP/2.0 200 POST /4 upgrade body" {
+		if got := fetch(t, tr, "POST", "/4", "body"); got != "HTTP/2.0 200 POST /4 "+way+" body" {
 			t.Errorf("got %q", got)
 		}
 		if got := tr.Stats(); got.Upgraded != 1 || got.Active != 1 {

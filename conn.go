@@ -171,7 +171,7 @@ func (t *conns) connState(nc net.Conn, state http.ConnState) {
 // that net/http puts in a request's context is one object for each connection on a socket,
 // and lives as long. Where it is of another type, no connection is marked.
 type marks struct {
-	m sync.Map // weak.Pointer of net.TCPAddr or net.UnixAddr to nothing
+	m sync.Map // weak.Pointer of net.TCPAddr, net.UnixAddr or otherAddr to nothing
 }
 
 func (m *marks) set(addr net.Addr) {
@@ -179,6 +179,8 @@ func (m *marks) set(addr net.Addr) {
 	case *net.TCPAddr:
 		setMark(m, addr)
 	case *net.UnixAddr:
+		setMark(m, addr)
+	case *otherAddr:
 		setMark(m, addr)
 	}
 }
@@ -189,6 +191,8 @@ func (m *marks) isSet(addr net.Addr) bool {
 	case *net.TCPAddr:
 		_, ok = m.m.Load(weak.Make(addr))
 	case *net.UnixAddr:
+		_, ok = m.m.Load(weak.Make(addr))
+	case *otherAddr:
 		_, ok = m.m.Load(weak.Make(addr))
 	}
 	return ok

@@ -18,6 +18,8 @@ const (
 type engine struct {
 	server *http.Server
 	base   context.Context // of the connections that are handed over to it
+
+	split *splitter // instead, where somebody accepts its connections
 }
 
 // engineKey finds the engine of a NewHandler: one for each server in front of it, since it
@@ -29,12 +31,15 @@ type engineKey struct {
 
 // engine returns the engine for the connection of r. It fails when s is shut down.
 func (h *handler) engine(r *http.Request) (e engine, ok bool) {
+	if c := h.s.splitConnOf(r); c != nil {
+		return engine{split: c.sp}, !c.sp.http2.isClosed()
+	}
 	if h.hs != nil {
 		base, _ := r.Context().Value(baseKey{}).(context.Context)
 		if base == nil {
 			base = context.Background() // BaseContext was replaced after ConfigureServer
 		}
-		return engine{h.hs, base}, true
+		return engine{server: h.hs, base: base}, true
 	}
 	front, _ := r.Context().Value(http.ServerContextKey).(*http.Server)
 	key := engineKey{front, h}
@@ -59,7 +64,7 @@ func (h *handler) engine(r *http.Request) (e engine, ok bool) {
 
 // newEngine returns an HTTP/2 server for h that is like front.
 func newEngine(h *handler, front *http.Server, addr net.Addr) engine {
-	e := engine{&http.Server{Handler: h, Protocols: new(http.Protocols)}, context.Background()}
+	e := engine{server: &http.Server{Handler: h, Protocols: new(http.Protocols)}, base: context.Background()}
 	e.server.Protocols.SetUnencryptedHTTP2(true)
 	e.server.Protocols.SetHTTP1(true) // to be told where net/http does not speak HTTP/2
 	e.server.BaseContext = wrapBaseContext(nil)
@@ -114,6 +119,13 @@ func (s *Server) fitWindows(conf *http.HTTP2Config) *http.HTTP2Config {
 
 // limits returns what e can take of an upgrade request.
 func (e engine) limits(s *Server) limits {
+	if e.split != nil {
+		// Of an engine that is not known, the initial windows are.
+		return limits{
+			body:       min(s.maxUpgradeBodyBytes(), initialWindow),
+			headerList: http.DefaultMaxHeaderBytes,
+		}
+	}
 	stream, conn := defaultWindow, defaultWindow
 	if conf := e.server.HTTP2; conf != nil {
 		if n := conf.MaxReceiveBufferPerStream; n > 0 && n <= math.MaxInt32 {

@@ -45,6 +45,12 @@ func (h *handler) serveHTTP1(w http.ResponseWriter, r *http.Request) {
 		h.serveNext(w, r)
 		return
 	}
+	if c := h.s.splitConnOf(r); c != nil && c.declined != nil {
+		o := c.declined
+		c.declined = nil
+		h.decline(w, r, o.reason, o.err)
+		return
+	}
 	e, ok := h.engine(r)
 	if !ok || h.s.DisableUpgrade || h.s.noHTTP2.Load() {
 		h.decline(w, r, ReasonDisabled, nil)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"net/http"
 	"sync"
 	"time"
 
@@ -38,20 +37,26 @@ const (
 	handoffRefused
 )
 
-// handOver hands nc, on which r came, over to e. It returns when e has taken or refused it.
-func (s *Server) handOver(e engine, r *http.Request, nc net.Conn, via Via, cfg splice.Config) {
+// handOver hands nc over to e. It returns when e has taken or refused it.
+func (s *Server) handOver(e engine, remote string, nc net.Conn, via Via, cfg splice.Config) {
 	h := &handoff{
 		s:       s,
 		via:     via,
-		remote:  r.RemoteAddr,
+		remote:  remote,
 		settled: make(chan struct{}),
 	}
-	h.base = context.WithValue(e.base, handoffKey{}, h)
+	if e.split == nil {
+		h.base = context.WithValue(e.base, handoffKey{}, h)
+	}
 	cfg.Take, cfg.Open, cfg.Closed = h.take, h.open, h.closed
 	h.conn = splice.New(nc, cfg)
 
 	defer h.conn.Refuse() // unless it was taken
-	e.server.Serve(h)     // always fails, since there is one connection only
+	if e.split != nil {
+		e.split.handOver(h)
+		return
+	}
+	e.server.Serve(h) // always fails, since there is one connection only
 }
 
 func (h *handoff) Accept() (net.Conn, error) {

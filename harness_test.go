@@ -56,9 +56,10 @@ type role string
 const (
 	configured role = "ConfigureServer"
 	wrapped    role = "NewHandler"
+	split      role = "Split"
 )
 
-var roles = []role{configured, wrapped}
+var roles = []role{configured, wrapped, split}
 
 // A server under test, on a network in memory.
 type server struct {
@@ -66,6 +67,8 @@ type server struct {
 	l  *memnet.Listener
 	hs *http.Server
 	s  *h2c.Server
+
+	behind *http.Server // Split: the server of connections that speak HTTP/2
 }
 
 type option func(*server)
@@ -90,10 +93,14 @@ func serve(t *testing.T, role role, handler http.Handler, options ...option) *se
 	case wrapped:
 		ts.hs.Handler = h2c.NewHandler(ts.hs.Handler, ts.s)
 	}
+	var l net.Listener = ts.l
+	if role == split {
+		l = ts.split(l)
+	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		ts.hs.Serve(ts.l)
+		ts.hs.Serve(l)
 	}()
 	t.Cleanup(func() {
 		ts.hs.Close()
@@ -108,6 +115,39 @@ func serve(t *testing.T, role role, handler http.Handler, options ...option) *se
 		t.Errorf("%d connections still active after Close", ts.s.Stats().Active)
 	})
 	return ts
+}
+
+// split has another server like ts.hs take the connections of l that speak HTTP/2, and returns
+// the listener for the others.
+func (ts *server) split(l net.Listener) net.Listener {
+	if ts.behind == nil {
+		ts.behind = &http.Server{
+			Handler:        ts.hs.Handler,
+			ReadTimeout:    ts.hs.ReadTimeout,
+			WriteTimeout:   ts.hs.WriteTimeout,
+			IdleTimeout:    ts.hs.IdleTimeout,
+			MaxHeaderBytes: ts.hs.MaxHeaderBytes,
+			ErrorLog:       ts.hs.ErrorLog,
+			BaseContext:    ts.hs.BaseContext,
+			ConnContext:    ts.hs.ConnContext,
+			ConnState:      ts.hs.ConnState,
+			HTTP2:          ts.hs.HTTP2,
+			Protocols:      new(http.Protocols),
+		}
+		ts.behind.Protocols.SetUnencryptedHTTP2(true)
+		ts.hs.Handler = h2c.NewHandler(ts.hs.Handler, ts.s)
+	}
+	http2, http1 := ts.s.Split(l)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		ts.behind.Serve(http2)
+	}()
+	ts.t.Cleanup(func() {
+		ts.behind.Close()
+		<-done
+	})
+	return http1
 }
 
 func (ts *server) dial() *client {
@@ -421,6 +461,14 @@ func text(body string) http.Handler {
 
 func eachRole(t *testing.T, f func(t *testing.T, role role)) {
 	for _, role := range roles {
+		t.Run(string(role), func(t *testing.T) { f(t, role) })
+	}
+}
+
+// eachHandlerRole is for what handlers and hooks of this library can tell, but not the ones of
+// a server behind a Split.
+func eachHandlerRole(t *testing.T, f func(t *testing.T, role role)) {
+	for _, role := range []role{configured, wrapped} {
 		t.Run(string(role), func(t *testing.T) { f(t, role) })
 	}
 }

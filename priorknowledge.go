@@ -53,7 +53,7 @@ func (h *handler) servePreface(w http.ResponseWriter, r *http.Request) {
 		h.s.negotiated(Negotiation{Via: ViaPriorKnowledge, Reason: prefaceReason(err), Err: err, RemoteAddr: r.RemoteAddr})
 		return
 	}
-	h.s.handOver(e, r, nc, ViaPriorKnowledge, splice.Config{Buffered: buffered, Refusal: goingAway})
+	h.s.handOver(e, r.RemoteAddr, nc, ViaPriorKnowledge, splice.Config{Buffered: buffered, Refusal: goingAway})
 }
 
 // priorKnowledge judges the beginning of a client preface.

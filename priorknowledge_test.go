@@ -24,13 +24,17 @@ func serveTCP(t *testing.T, role role, handler http.Handler, options ...option) 
 	if err != nil {
 		t.Fatal(err)
 	}
+	http1 := l
+	if role == split {
+		http1 = ts.split(l)
+	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		ts.hs.Serve(l)
+		ts.hs.Serve(http1)
 	}()
 	t.Cleanup(func() {
-		l.Close()
+		http1.Close()
 		<-done
 	})
 	return ts, l.Addr().String()
@@ -285,7 +289,7 @@ func TestPriorKnowledge_P06_laterRequest(t *testing.T) {
 
 // A stream whose method is PRI is a request like no other, not a preface.
 func TestPriorKnowledge_methodPRIOverHTTP2(t *testing.T) {
-	eachRole(t, func(t *testing.T, role role) {
+	eachHandlerRole(t, func(t *testing.T, role role) {
 		ts := serve(t, role, text("x"))
 		c := ts.dial()
 		c.preface()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -62,6 +63,9 @@ type Server struct {
 	mu      sync.Mutex
 	closing bool
 	engines map[engineKey]func() engine
+	splits  []*splitter
+
+	splitConns sync.Map // net.Addr to the *splitConn of which it is the LocalAddr
 }
 
 // ConfigureServer makes hs speak HTTP/2 on cleartext connections, begun by Upgrade or by
@@ -142,34 +146,54 @@ func NewHandler(h http.Handler, s *Server) http.Handler {
 }
 
 // Shutdown drains the connections of [NewHandler]: it sends GOAWAY, lets requests in
-// progress finish and waits for them. From then on, offers are declined and prior knowledge
-// is refused. If ctx ends first, it returns the context's error; [Server.Close] closes what
+// progress finish and waits for them. It closes the listeners of [Server.Split], too, and waits
+// for connections that they have not yielded. From then on, offers are declined and prior
+// knowledge is refused. If ctx ends first, it returns the context's error; [Server.Close] closes what
 // is left. Connections of [ConfigureServer] are drained by [http.Server.Shutdown].
 func (s *Server) Shutdown(ctx context.Context) error {
-	return s.each(func(e *http.Server) error { return e.Shutdown(ctx) })
+	return s.each(func(l lifecycle) error { return l.Shutdown(ctx) })
 }
 
-// Close closes the connections of [NewHandler] at once, and lets no new ones come.
+// Close closes the connections of [NewHandler], and those that [Server.Split] has not yielded,
+// at once, and lets no new ones come.
 func (s *Server) Close() error {
-	return s.each((*http.Server).Close)
+	return s.each(lifecycle.Close)
 }
 
-// each ends every engine, all at a time.
-func (s *Server) each(end func(*http.Server) error) error {
+// A lifecycle is an engine, or what else has connections.
+type lifecycle interface {
+	Shutdown(context.Context) error
+	Close() error
+}
+
+// each ends every engine and splitter, all at a time.
+func (s *Server) each(end func(lifecycle) error) error {
 	s.mu.Lock()
 	s.closing = true
-	errs := make(chan error, len(s.engines))
-	n := 0
+	var ends []func() lifecycle
 	for _, e := range s.engines {
-		n++
-		go func() { errs <- end(e().server) }()
+		ends = append(ends, func() lifecycle { return e().server })
+	}
+	for _, sp := range s.splits {
+		ends = append(ends, func() lifecycle { return sp })
 	}
 	s.mu.Unlock()
+	errs := make(chan error, len(ends))
+	for _, l := range ends {
+		go func() { errs <- end(l()) }()
+	}
 	var all error
-	for range n {
+	for range ends {
 		all = errors.Join(all, <-errs)
 	}
 	return all
+}
+
+// forget drops a splitter that has ended.
+func (s *Server) forget(sp *splitter) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.splits = slices.DeleteFunc(s.splits, func(other *splitter) bool { return other == sp })
 }
 
 // Stats returns the counters as they are now.

@@ -24,8 +24,11 @@ import (
 
 // shutdown calls the Shutdown that covers the connections of a role.
 func (ts *server) shutdown(role role, ctx context.Context) error {
-	if role == configured {
+	switch role {
+	case configured:
 		return ts.hs.Shutdown(ctx)
+	case split:
+		return errors.Join(ts.s.Shutdown(ctx), ts.behind.Shutdown(ctx))
 	}
 	return ts.s.Shutdown(ctx)
 }
@@ -240,7 +243,7 @@ func TestHooks(t *testing.T) {
 		fmt.Fprint(w, r.Context().Value(key{}), " ", hs != nil, " ", addr, " ", r.RemoteAddr, " ", h2c.RequestVia(r))
 	})
 	wantBases := map[role]int{configured: 1, wrapped: 2}
-	eachRole(t, func(t *testing.T, role role) {
+	eachHandlerRole(t, func(t *testing.T, role role) {
 		bases = 0
 		clear(states)
 		ts := serve(t, role, handler, withHTTP(func(hs *http.Server) {
@@ -389,7 +392,7 @@ func TestBodyAndWindows(t *testing.T) {
 		n, err := io.Copy(io.Discard, r.Body)
 		fmt.Fprint(w, n, err)
 	})
-	eachRole(t, func(t *testing.T, role role) {
+	eachHandlerRole(t, func(t *testing.T, role role) {
 		ts := serve(t, role, handler, withH2C(&h2c.Server{MaxUpgradeBodyBytes: 5 << 20}))
 		c := post(ts, 5<<20)
 		c.wantSwitch()
@@ -587,7 +590,7 @@ func TestUpgrade_U02_tls(t *testing.T) {
 // later ones are declined.
 func TestWithoutHTTP2(t *testing.T) {
 	t.Setenv("GODEBUG", "http2server=0")
-	eachRole(t, func(t *testing.T, role role) {
+	eachHandlerRole(t, func(t *testing.T, role role) {
 		ts := serve(t, role, text("ok"))
 		c := ts.dial()
 		c.send("GET / HTTP/1.1\nHost: h\n" + offerFields + "\n")

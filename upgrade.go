@@ -46,7 +46,7 @@ func (h *handler) upgrade(w http.ResponseWriter, r *http.Request, e engine, o of
 		h.decline(w, withBody(r, bytes.NewReader(body)), ReasonHijack, err)
 		return
 	}
-	h.s.handOver(e, r, nc, ViaUpgrade, splice.Config{
+	h.s.handOver(e, r.RemoteAddr, nc, ViaUpgrade, splice.Config{
 		Inject: splice.AppendRequest(nil, splice.Request{
 			Settings: o.settings,
 			Fields:   o.fields,
@@ -66,7 +66,11 @@ func hijack(w http.ResponseWriter) (nc net.Conn, buffered []byte, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return nc, takeBuffered(rw.Reader), nil
+	buffered = takeBuffered(rw.Reader)
+	if c, ok := nc.(*splitConn); ok {
+		nc, buffered = c.release(buffered)
+	}
+	return nc, buffered, nil
 }
 
 // takeBuffered returns what r holds, in memory that does not keep r alive.

@@ -16,6 +16,8 @@ type inbound struct {
 	pending []byte                 // to be read now
 	next    func() ([]byte, error) // returns what comes after; nil: the connection itself
 	preface []byte                 // what has come of the client's preface and SETTINGS
+
+	buf []byte // of the gate
 }
 
 func (in *inbound) read(p []byte) (int, error) {
@@ -84,9 +86,8 @@ func (in *inbound) clientPreface() ([]byte, error) {
 		want = settingsAt + frameHeaderLen + header.length()
 	}
 	c.settlePreface(in.handshake)
-	in.next = nil
-	frame := dropTableSize(in.preface[settingsAt:], in.tableSize)
-	return append(frame, in.Buffered...), nil
+	in.next = (&gate{in: in}).next
+	return dropTableSize(in.preface[settingsAt:], in.tableSize), nil
 }
 
 // dropTableSize removes SETTINGS_HEADER_TABLE_SIZE from a SETTINGS frame if it says what

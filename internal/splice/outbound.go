@@ -24,7 +24,6 @@ type outbound struct {
 	accepted bool // the engine will answer the injected request
 	refused  bool // the engine goes away, and will not
 	isAcked  bool // the acknowledgement of the injected SETTINGS has been dropped
-	owed     int  // connection window that is still to be withheld
 }
 
 func (out *outbound) write(p []byte) (int, error) {
@@ -59,7 +58,8 @@ func (out *outbound) write(p []byte) (int, error) {
 }
 
 func (out *outbound) settled() bool {
-	return out.accepted && out.isAcked && out.owed == 0
+	owed, _ := out.credit.owed()
+	return out.accepted && out.isAcked && owed == 0
 }
 
 // inspect returns how much of a frame's payload judge needs.
@@ -114,12 +114,14 @@ func (out *outbound) windowUpdate(header frameHeader, payload []byte) bool {
 	if header.stream() == 1 {
 		return false // the client's side of the stream is closed
 	}
-	if header.stream() != 0 || len(payload) < 4 || out.owed == 0 {
+	if header.stream() != 0 || len(payload) < 4 {
 		return true
 	}
 	increment := int(binary.BigEndian.Uint32(payload) &^ (1 << 31))
-	withheld := min(increment, out.owed)
-	out.owed -= withheld
+	withheld := out.credit.withhold(increment)
+	if withheld == 0 {
+		return true
+	}
 	binary.BigEndian.PutUint32(payload, uint32(increment-withheld))
 	return increment > withheld
 }

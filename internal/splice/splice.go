@@ -79,6 +79,7 @@ type handshake struct {
 	Config
 	upgraded  bool   // the client's own preface is still to come
 	tableSize uint32 // SETTINGS_HEADER_TABLE_SIZE after the injected frames
+	credit    credit
 
 	taken    chan struct{} // closed when the engine has the connection
 	acked    chan struct{} // closed when the engine answered the injected SETTINGS and PING
@@ -111,11 +112,12 @@ func New(nc net.Conn, cfg Config) *Conn {
 	} else {
 		close(h.prefaced)
 	}
+	h.credit = credit{withheld: cfg.InjectedData, changed: make(chan struct{})}
 	c := &Conn{Conn: nc, onClosed: cfg.Closed}
 	in := &inbound{c: c, handshake: h, pending: []byte(http2.ClientPreface)}
 	in.next = in.afterPreface
 	c.in.Store(in)
-	out := &outbound{c: c, handshake: h, owed: cfg.InjectedData, isAcked: !h.upgraded, accepted: !h.upgraded}
+	out := &outbound{c: c, handshake: h, isAcked: !h.upgraded, accepted: !h.upgraded}
 	out.frames = frames{inspect: out.inspect, judge: out.judge, settled: out.settled}
 	c.out.Store(out)
 	return c
@@ -162,6 +164,13 @@ func (c *Conn) writeConn(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
 	c.written.Add(int64(n))
 	return n, err
+}
+
+// Take says that the engine has the connection, though it has not written yet. It reports
+// whether that is so.
+func (c *Conn) Take() bool {
+	out := c.out.Load()
+	return out == nil || c.take(out.handshake)
 }
 
 // take decides, once, whether the engine gets the connection. It reports whether it does.
