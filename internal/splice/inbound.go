@@ -17,7 +17,6 @@ type inbound struct {
 	next    func() ([]byte, error) // returns what comes after; nil: the connection itself
 	preface []byte                 // what has come of the client's preface and SETTINGS
 
-	buf []byte // of the gate
 }
 
 func (in *inbound) read(p []byte) (int, error) {
