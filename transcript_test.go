@@ -29,8 +29,12 @@ func TestTranscripts(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no transcripts: %v", err)
 	}
+	failed := 0
 	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+		if failed == 50 {
+			t.Fatal("and maybe more") // each may have waited in vain
+		}
+		ok := t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
 			text, err := os.ReadFile(file)
 			if err != nil {
 				t.Fatal(err)
@@ -47,14 +51,20 @@ func TestTranscripts(t *testing.T) {
 					playServer(t, tr, network)
 					continue
 				}
-				eachRole(t, func(t *testing.T, role role) {
-					if role == wrapped && offersWithAsterisk(tr) {
+				eachHandlerRole(t, func(t *testing.T, role role) {
+					switch {
+					case role == wrapped && offers(tr, "*"):
 						t.Skip("net/http answers OPTIONS * before any handler")
+					case role == split && offers(tr, "") && asks(tr, "/echo"):
+						t.Skip("a handler behind a Split does not know of the offer, and its answer tells")
 					}
 					playClient(t, tr, role, network)
 				})
 			}
 		})
+		if !ok {
+			failed++
+		}
 	}
 }
 
@@ -73,8 +83,18 @@ func networks(tr *transcript.Transcript) []memnet.Options {
 	return []memnet.Options{{}, {MaxRead: 1}}
 }
 
-func offersWithAsterisk(tr *transcript.Transcript) bool {
-	return slices.ContainsFunc(tr.Exchanges(), func(x transcript.Exchange) bool { return x.Offer && x.Target == "*" })
+// offers reports whether a client offers h2c, by a request for target if that is not empty.
+func offers(tr *transcript.Transcript, target string) bool {
+	return slices.ContainsFunc(tr.Exchanges(), func(x transcript.Exchange) bool {
+		return x.Offer && (target == "" || x.Target == target)
+	})
+}
+
+func asks(tr *transcript.Transcript, path string) bool {
+	return slices.ContainsFunc(tr.Exchanges(), func(x transcript.Exchange) bool {
+		target, _, _ := strings.Cut(x.Target, "?")
+		return target == path
+	})
 }
 
 // playClient plays a client against a server.
@@ -118,6 +138,7 @@ func playServer(t *testing.T, tr *transcript.Transcript, network memnet.Options)
 	var players []*player
 	var playing, accepting sync.WaitGroup
 	accepting.Go(func() {
+		defer l.Close() // it is not to dial once more
 		for _, c := range tr.Conns {
 			nc, err := l.Accept()
 			if err != nil {

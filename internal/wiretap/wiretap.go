@@ -8,8 +8,9 @@ import (
 )
 
 // MaxHeld bounds what a Decoder holds of one direction of a connection: a head, a chunk
-// size, or a frame. What is larger is not decoded, and nothing is after it.
-const MaxHeld = 1 << 20
+// size, or a frame. What is larger is not decoded, and nothing is after it. Frames of 1 MiB
+// are not: a server of net/http allows them.
+const MaxHeld = 1<<20 + frameHeaderLen
 
 // A Kind is a kind of Event.
 type Kind int
