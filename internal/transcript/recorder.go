@@ -22,6 +22,7 @@ type Recorder struct {
 	conn   Conn
 	latest int           // the part of conn that the peer sent last, or -1
 	known  map[Fact]bool // that parts of the peer came after
+	tight  bool          // the peer has needed all the credit that it was given back
 	early  []byte        // what a server sent before the library said anything
 	size   int
 	over   bool
@@ -102,6 +103,14 @@ func (r *Recorder) decode(client bool, b []byte) []byte {
 	return r.octets
 }
 
+// slack is at least the credit that the library may owe a peer without giving it back: net/http
+// waits until it is 4 KiB.
+const slack = 8 << 10
+
+// ErrTight is what Conn returns if a peer has used a window up, so that it depends on how much
+// credit comes at a time whether it can be played again.
+var ErrTight = errors.New("the peer needs all the credit that it is given back")
+
 // part returns the part to which belongs what the peer does now: a new one if the library
 // has said something since the latest.
 func (r *Recorder) part(waitsForData bool) *Part {
@@ -109,6 +118,9 @@ func (r *Recorder) part(waitsForData bool) *Part {
 	for _, f := range append(r.library.Facts(), r.peer.needs(&r.library)...) {
 		if f.What == goAway && r.peer.GoAway != "" {
 			continue // the answer to one may also be to close the connection
+		}
+		if f.What == credit || f.What == streamCredit {
+			r.tight = r.tight || f.N > r.library.grant[f.Stream] && r.library.credit[f.Stream]-f.N < slack
 		}
 		if !r.known[f] && (waitsForData || f.What != data) {
 			r.known[f] = true
@@ -130,6 +142,8 @@ func (r *Recorder) Conn() (Conn, error) {
 	switch {
 	case r.size > maxRecorded:
 		return Conn{}, errors.New("too large")
+	case r.tight:
+		return Conn{}, ErrTight
 	case r.early != nil:
 		return Conn{}, errors.New("the library said nothing")
 	case r.decoder.Held(true) > 0 || r.decoder.Held(false) > 0:

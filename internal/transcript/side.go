@@ -30,6 +30,7 @@ type Side struct {
 	bodies int            // of HTTP/1.1 that have ended
 	sent   map[uint32]int // octets that flow control counts; of the connection under 0
 	credit map[uint32]int // the sum of WINDOW_UPDATE, likewise
+	grant  map[uint32]int // the first WINDOW_UPDATE, likewise
 	window int            // SETTINGS_INITIAL_WINDOW_SIZE, or 0 without
 }
 
@@ -84,6 +85,9 @@ func (s *Side) frame(e wiretap.Event) {
 		}
 	case *http2.WindowUpdateFrame:
 		count(&s.credit, f.StreamID, int(f.Increment))
+		if s.grant[f.StreamID] == 0 {
+			count(&s.grant, f.StreamID, int(f.Increment))
+		}
 	case *http2.PingFrame:
 		if ack {
 			s.PingAcks++

@@ -2,6 +2,7 @@ package transcript
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -172,6 +173,31 @@ func TestRecorderWaitsForCredit(t *testing.T) {
 	}
 	if want := []string{"settings", "credit", "credit 65537", "stream-credit 1 65536"}; !slices.Equal(got, want) {
 		t.Errorf("after %q, want %q", got, want)
+	}
+}
+
+func TestRecorderTightWindow(t *testing.T) {
+	for _, credit := range []uint32{1 << 10, slack} {
+		var b bytes.Buffer
+		fr := http2.NewFramer(&b, nil)
+		said := func(write func()) []byte {
+			b.Reset()
+			write()
+			return bytes.Clone(b.Bytes())
+		}
+		r := NewRecorder(Client, "client")
+		r.Read([]byte(http2.ClientPreface))
+		r.Wrote(said(func() {
+			fr.WriteWindowUpdate(0, 1)
+			fr.WriteWindowUpdate(1, 1<<20)
+		}))
+		r.Read(said(func() { fr.WriteData(1, false, make([]byte, 65536)) }))
+		r.Wrote(said(func() { fr.WriteWindowUpdate(0, 10+credit) }))
+		r.Read(said(func() { fr.WriteData(1, true, make([]byte, 10)) }))
+		_, err := r.Conn()
+		if want := credit < slack; errors.Is(err, ErrTight) != want {
+			t.Errorf("%d octets of credit are left: %v", credit, err)
+		}
 	}
 }
 
