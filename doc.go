@@ -46,6 +46,27 @@
 // something of its connection, by Close or a Connection field, stays on HTTP/1.1, unless
 // the mode is [ModePriorKnowledge] or the server speaks HTTP/2 only.
 //
+// # gRPC
+//
+// Clients of gRPC begin by prior knowledge, so a server of grpc-go, which is a handler, or a
+// handler of connect-go can stand behind [ConfigureServer] and [NewHandler]. For REST on the same
+// port there are two ways.
+//
+// [Server.Split] parts connections: it makes two listeners of one, of which any HTTP/2 server
+// takes the first, and an [http.Server] the other.
+//
+//	s := &h2c.Server{DisableUpgrade: true} // REST clients that offer it stay with REST
+//	http2, http1 := s.Split(l)
+//	go grpcServer.Serve(http2)
+//	go http.Serve(http1, mux)
+//
+// grpc-go then serves its connections itself, and all HTTP/2 is its. With upgrades on, that
+// includes what clients offer to upgrade, and grpc-go answers 415 to what is not gRPC. On a port
+// for gRPC alone leave them on, and http1 unused: requests over HTTP/1.1 are answered 426.
+//
+// [GRPC] parts requests, by their Content-Type, for one http.Server. It is the way where REST
+// comes over HTTP/2, too, or where middleware must see every request.
+//
 // # Cancellation
 //
 // The context of a request on an HTTP/2 stream comes from the BaseContext and ConnContext
@@ -64,6 +85,10 @@
 // [http.Server.Close], or with NewHandler [Server.Close], closes the connections at once,
 // which does. A request whose connection cannot be handed over, because the server began to
 // shut down in that moment, is answered 503 and has reached no handler.
+//
+// With [Server.Split], shut down each of the two servers, and then call Server.Shutdown, for
+// connections that neither has accepted. Where grpc-go is a handler, the http.Server drains its
+// calls, too; GracefulStop of grpc-go would break them off.
 //
 // The context of a request to a [Transport] holds at every stage: while it waits for the
 // offer of another one, for the 101 and for its response. The connection outlives it. Once
@@ -89,6 +114,11 @@
 // not refused there, and not counted. A second preface on a connection is recognised on TCP
 // and Unix sockets that net/http accepted itself; on others it is taken for a first one.
 //
+// Behind Split, the server that accepts from http2 is not known. So the body of an upgrade is
+// bounded by the 65,535 octets of an initial window as well, and its header by
+// [http.DefaultMaxHeaderBytes]. Of what follows an upgrade with a body, DATA waits while the
+// server may have no window for it.
+//
 // Where the octets of a connection cannot be looked at before net/http reads them (it is no
 // socket, or the system is not a Unix), ConfigureServer closes one that has brought neither
 // a whole request head nor a client preface within HandshakeTimeout, silent ones included.
@@ -111,10 +141,10 @@
 // authentication, belong inside NewHandler.
 //
 // What a peer makes the package hold is bounded: the upgrade body by MaxUpgradeBodyBytes,
-// the time of the handshake by HandshakeTimeout, HTTP2-Settings to 32 settings. The rest
-// is bounded by the http.Server, where most bounds are off unless set: on one that faces
-// strangers set ReadHeaderTimeout and IdleTimeout at least, and ReadTimeout where requests
-// are short.
+// the time of the handshake by HandshakeTimeout, HTTP2-Settings to 32 settings, and what
+// Split looks at, beside that body, to 16 KiB. The rest is bounded by the http.Server, where
+// most bounds are off unless set: on one that faces strangers set ReadHeaderTimeout and
+// IdleTimeout at least, and ReadTimeout where requests are short.
 //
 // A [Transport] neither encrypts nor authenticates, as all of http. It sends no offer
 // through a proxy that it knows of, and https never goes over a connection of its own.
