@@ -16,9 +16,10 @@ import (
 // (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md). Those of gRPC-Web
 // (application/grpc-web) and of the Connect protocol are not, and go to other.
 //
-// Through a handler, grpc-go serves requests by http.Server, without its own keepalive, limits
-// on the age of connections and statistics, and at about half the speed. Where these matter,
-// and gRPC does not come through middleware, give grpc-go a listener of [Server.Split].
+// Through a handler, grpc-go serves requests by http.Server, without its own transport: no
+// keepalive, no limit on the age of connections, no statistics, no GracefulStop. Where these or
+// speed matter, and gRPC does not come through middleware, give grpc-go a listener of
+// [Server.Split].
 // If other is nil, it is [http.DefaultServeMux].
 func GRPC(grpc, other http.Handler) http.Handler {
 	if other == nil {

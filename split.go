@@ -31,6 +31,9 @@ import (
 // Accept has not been called in the first second, requests are answered 426 with "Upgrade: h2c"
 // (RFC 9110, Section 15.5.22: https://www.rfc-editor.org/rfc/rfc9110.html#section-15.5.22).
 //
+// Whatever a client asks for, an accepted offer leads it to http2: with grpc-go there, a client of
+// another API that offers h2c on all requests, as that of Java does, needs DisableUpgrade.
+//
 // Connections do not wait for each other. One that is not yielded yet holds a goroutine, up to
 // 16 KiB of what came, and the body of an upgrade request. HandshakeTimeout bounds each of: the
 // head of the first request, the body of an upgrade, and the wait until somebody accepts the

@@ -143,7 +143,7 @@ func (c limitedConn) Close() error {
 }
 
 // An offer that comes later than Split looks for one crosses over, on every kind of listener.
-func TestSplit_crossing(t *testing.T) {
+func TestSplit_M03_crossing(t *testing.T) {
 	listeners := map[string]func(t *testing.T) net.Listener{
 		"tcp": func(t *testing.T) net.Listener {
 			l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -232,7 +232,7 @@ func TestSplit_crossing(t *testing.T) {
 }
 
 // What comes after HandshakeTimeout is served by http1, and crosses over from there.
-func TestSplit_crossingWhenSlow(t *testing.T) {
+func TestSplit_M03_crossingWhenSlow(t *testing.T) {
 	for _, parts := range [][]string{
 		{"", crlf(offerRequest)},
 		{"GET / HTTP/1.1\r\nHo", crlf("st: h\n" + offerFields + "\n")},
@@ -352,7 +352,7 @@ var declinedOffers = map[string]string{
 }
 
 // http1 yields what Split does not take as it came, octet by octet, however it came.
-func TestSplit_http1GetsAllOctets(t *testing.T) {
+func TestSplit_M01_http1GetsAllOctets(t *testing.T) {
 	for name, text := range declinedOffers {
 		for _, more := range []string{"", plainRequest, offerRequest + plainRequest} {
 			for _, o := range []memnet.Options{{}, {MaxRead: 1}, {MaxRead: 100}} {
@@ -486,7 +486,7 @@ func TestSplit_allowUpgradePanics(t *testing.T) {
 }
 
 // P-02, P-03: a preface that goes wrong or does not come in time.
-func TestSplit_badPreface(t *testing.T) {
+func TestSplit_M01_badPreface(t *testing.T) {
 	for n := 1; n < len(http2.ClientPreface); n++ {
 		synctest.Test(t, func(t *testing.T) {
 			p := part(t, new(h2c.Server)).serveBoth()
@@ -558,7 +558,7 @@ func (c *client) wantUpgradeRequired() {
 }
 
 // While nobody accepts from http1, its requests are told to upgrade.
-func TestSplit_upgradeRequired(t *testing.T) {
+func TestSplit_M04_upgradeRequired(t *testing.T) {
 	for name, tt := range map[string]struct {
 		closed bool
 		before time.Duration // of the request, since Split
@@ -669,7 +669,7 @@ func TestSplit_busyFromTheStart(t *testing.T) {
 }
 
 // One that http1 does not get to in time is told so, and that is not a matter of protocol.
-func TestSplit_busyHTTP1(t *testing.T) {
+func TestSplit_M04_busyHTTP1(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := part(t, new(h2c.Server))
 		c := p.dial()
@@ -716,7 +716,7 @@ func TestSplit_upgradeRequiredBody(t *testing.T) {
 }
 
 // S-01: whoever is silent or slow is in nobody's way, and is not forgotten.
-func TestSplit_S01_slowClients(t *testing.T) {
+func TestSplit_M05_S01_slowClients(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := part(t, new(h2c.Server)).serveBoth()
 		begins := []string{"", "GET / HTTP/1.1\r\nHost: h\r\n", "PRI * HT", "P", strings.TrimSuffix(crlf(offerRequest), "\r\n"),
@@ -818,7 +818,7 @@ func TestSplit_noTimeout(t *testing.T) {
 }
 
 // Closing one side leaves the other.
-func TestSplit_closeHTTP2(t *testing.T) {
+func TestSplit_M06_closeHTTP2(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := part(t, new(h2c.Server))
 		p.serveHTTP1(text("behind http1"))
@@ -859,7 +859,7 @@ func TestSplit_closeHTTP2UnusedHTTP1(t *testing.T) {
 
 // Both sides closed, in any order and twice: l is closed, and nothing is left but what was
 // accepted. The bubble tells of goroutines left.
-func TestSplit_closeBoth(t *testing.T) {
+func TestSplit_M06_closeBoth(t *testing.T) {
 	for _, order := range []string{"12", "21", "1122", "2121"} {
 		synctest.Test(t, func(t *testing.T) {
 			l := memnet.Listen(memnet.Options{})
@@ -1005,7 +1005,7 @@ func TestSplit_shutdownErrors(t *testing.T) {
 }
 
 // What has begun when Shutdown does is answered, what is silent is closed, and Shutdown waits.
-func TestSplit_shutdown(t *testing.T) {
+func TestSplit_M06_shutdown(t *testing.T) {
 	for name, tt := range map[string]struct {
 		begin, rest string
 		want        func(c *client)
@@ -1276,7 +1276,7 @@ func careful(nc net.Conn) error {
 }
 
 // Any engine will do, not only one that speaks first as net/http does.
-func TestSplit_engineThatReadsFirst(t *testing.T) {
+func TestSplit_M02_engineThatReadsFirst(t *testing.T) {
 	p := part(t, new(h2c.Server))
 	p.serveHTTP1(text("behind http1"))
 	go func() {
