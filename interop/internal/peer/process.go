@@ -167,6 +167,9 @@ func (p *Process) Stop() {
 	<-p.exited
 }
 
+// PID returns the process, which is also the group of all that it has started.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
 // Terminate asks the process to end, and does not wait for that. It is to be stopped as well.
 func (p *Process) Terminate() { p.cmd.Process.Signal(syscall.SIGTERM) }
 
