@@ -25,10 +25,44 @@ type grpcRow struct {
 	server      []grpcServer
 	ids         []string
 	transport   bool // the client is over Transport, and proves what the case has for one
+	itself      bool // the server is grpc-go's own
 }
 
 // grpcRows are the rows of the table.
 var grpcRows = []grpcRow{
+	{
+		peer: "grpc-go to grpc-go behind Split", entry: "prior knowledge",
+		needs:  []*peer.Peer{grpcGo},
+		client: byGRPCGo,
+		server: []grpcServer{{"Split", behindSplit}},
+		ids:    []string{"P-01"},
+		itself: true,
+	},
+	{
+		peer: "connect-go to grpc-go behind Split", entry: "upgrade",
+		needs:     []*peer.Peer{connectGo, grpcGo},
+		client:    byConnectGo(h2c.ModeAuto, connect.WithGRPC()),
+		server:    []grpcServer{{"Split", behindSplit}},
+		ids:       []string{"U-12", "U-14"},
+		transport: true,
+		itself:    true,
+	},
+	{
+		peer: "connect-go to grpc-go behind Split", entry: "prior knowledge",
+		needs:     []*peer.Peer{connectGo, grpcGo},
+		client:    byConnectGo(h2c.ModePriorKnowledge, connect.WithGRPC()),
+		server:    []grpcServer{{"Split", behindSplit}},
+		ids:       []string{"P-01"},
+		transport: true,
+		itself:    true,
+	},
+	{
+		peer: "grpc-go to grpc-go beside REST", entry: "prior knowledge",
+		needs:  []*peer.Peer{grpcGo},
+		client: byGRPCGo,
+		server: besideREST(),
+		ids:    []string{"P-01"},
+	},
 	{
 		peer: "grpc-go to grpc-go handlers", entry: "prior knowledge",
 		needs:  []*peer.Peer{grpcGo},
@@ -74,6 +108,7 @@ var grpcRows = []grpcRow{
 		server:    []grpcServer{{"Serve", grpcItself}},
 		ids:       []string{"C-08"},
 		transport: true,
+		itself:    true,
 	},
 	{
 		peer: "connect-go to a grpc-go server", entry: "prior knowledge",
@@ -81,6 +116,7 @@ var grpcRows = []grpcRow{
 		client:    byConnectGo(h2c.ModePriorKnowledge, connect.WithGRPC()),
 		server:    []grpcServer{{"Serve", grpcItself}},
 		transport: true,
+		itself:    true,
 	},
 	{
 		peer: "connect-go by Connect to connect-go handlers", entry: "upgrade",
@@ -113,6 +149,9 @@ func grpcCells() []matrix.Cell {
 	var all []matrix.Cell
 	for _, row := range grpcRows {
 		for _, c := range grpcCases {
+			if c.itself && !row.itself {
+				continue
+			}
 			ids := slices.Clone(row.ids)
 			if row.transport {
 				ids = append(ids, c.ids...)
@@ -122,7 +161,7 @@ func grpcCells() []matrix.Cell {
 				Test: func(t *matrix.T) {
 					for _, s := range row.server {
 						t.Run(s.name, func(t *matrix.T) {
-							e := newGRPCEnds(t)
+							e := newGRPCEnds(t, c.tuning)
 							s.start(e)
 							row.client(e)
 							c.test(e)
@@ -133,7 +172,7 @@ func grpcCells() []matrix.Cell {
 			})
 		}
 	}
-	return all
+	return append(all, portCells()...)
 }
 
-var grpcDeviations []matrix.Deviation
+var grpcDeviations = portDeviations

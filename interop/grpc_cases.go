@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -25,19 +26,28 @@ var grpcCases = []struct {
 	name string
 	ids  []string
 	test func(*grpcEnds)
+
+	tuning grpcTuning
+	itself bool // for servers of grpc-go's own alone
 }{
-	{"unary", []string{"C-10"}, grpcUnary},
-	{"client streaming", []string{"C-10"}, grpcClientStreaming},
-	{"server streaming", []string{"C-10"}, grpcServerStreaming},
-	{"bidirectional", []string{"C-10"}, grpcBidirectional},
-	{"4 MiB", []string{"C-10"}, grpcLarge},
-	{"metadata", []string{"C-03"}, grpcMetadata},
-	{"status details", []string{"C-03"}, grpcStatus},
-	{"deadline", []string{"C-13"}, grpcDeadline},
-	{"cancel", []string{"C-13"}, grpcCancel},
-	{"100 at once", []string{"C-04"}, grpcAtOnce},
-	{"1,000 in a row", []string{"C-04"}, grpcInARow},
-	{"shutdown", []string{"C-11"}, grpcShutdown},
+	{name: "unary", ids: ids{"C-10"}, test: grpcUnary},
+	{name: "client streaming", ids: ids{"C-10"}, test: grpcClientStreaming},
+	{name: "server streaming", ids: ids{"C-10"}, test: grpcServerStreaming},
+	{name: "bidirectional", ids: ids{"C-10"}, test: grpcBidirectional},
+	{name: "4 MiB", ids: ids{"C-10"}, test: grpcLarge},
+	{name: "metadata", ids: ids{"C-03"}, test: grpcMetadata},
+	{name: "status details", ids: ids{"C-03"}, test: grpcStatus},
+	{name: "deadline", ids: ids{"C-13"}, test: grpcDeadline},
+	{name: "cancel", ids: ids{"C-13"}, test: grpcCancel},
+	{name: "100 at once", ids: ids{"C-04"}, test: grpcAtOnce},
+	{name: "1,000 at once", ids: ids{"C-04"}, test: grpcThousand, tuning: roomy},
+	{name: "1,000 in a row", ids: ids{"C-04"}, test: grpcInARow},
+	{name: "server pings", test: grpcServerPings, tuning: serverPings},
+	{name: "client pings", test: grpcClientPings, tuning: clientPings},
+	{name: "age", ids: ids{"C-11"}, test: grpcAge, tuning: ageing, itself: true},
+	{name: "shutdown", ids: ids{"C-11"}, test: grpcShutdown},
+	{name: "shutdown under load", ids: ids{"C-11"}, test: grpcLoadedShutdown, tuning: loaded},
+	{name: "GracefulStop under load", ids: ids{"C-11"}, test: grpcGracefulStop, tuning: loaded, itself: true},
 }
 
 // grpcSizes are those of the messages of a stream.
@@ -250,11 +260,14 @@ func grpcCancel(e *grpcEnds) {
 	e.wantWorks("after it")
 }
 
-// grpcAtOnce has calls that end when all of them are in progress. No call goes before them.
-func grpcAtOnce(e *grpcEnds) {
+// grpcAtOnce makes 100 calls before any other.
+func grpcAtOnce(e *grpcEnds) { e.together(100) }
+
+// together makes calls that end when all of them are in progress.
+func (e *grpcEnds) together(n int) {
 	var wg sync.WaitGroup
-	for range 100 {
-		ctx := metadata.AppendToOutgoingContext(e.call(), grpctest.TogetherKey, "100")
+	for range n {
+		ctx := metadata.AppendToOutgoingContext(e.call(), grpctest.TogetherKey, fmt.Sprint(n))
 		wg.Go(func() {
 			if err := grpctest.Unary(ctx, e.client, peer.KiB); err != nil {
 				e.Error(err)

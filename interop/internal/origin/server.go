@@ -49,6 +49,7 @@ type Config struct {
 	H2C    *h2c.Server                     // nil for the defaults
 	Serve  http.Handler                    // nil for the Handler
 	Listen func(net.Listener) net.Listener // nil, or wraps the listener
+	HTTP2  *http.HTTP2Config               // nil for the defaults of net/http
 	Breaks h2c.Reason                      // of handshakes that are meant to break
 }
 
@@ -61,7 +62,7 @@ func Start(w Way, c Config) (*Server, error) {
 	if c.Serve == nil {
 		c.Serve = s.Handler
 	}
-	s.HTTP = &http.Server{Handler: c.Serve, ErrorLog: log.New(&s.Log, "", 0)}
+	s.HTTP = &http.Server{Handler: c.Serve, ErrorLog: log.New(&s.Log, "", 0), HTTP2: c.HTTP2}
 	switch w {
 	case ByConfigureServer:
 		if err := h2c.ConfigureServer(s.HTTP, s.H2C); err != nil {
