@@ -53,7 +53,7 @@ func grpcGroup() *group {
 	return g
 }
 
-// A worker calls again and again until time is up, and returns how many messages came.
+// A worker calls once, and again and again until time is up, and returns how many messages came.
 type worker func(ctx context.Context, c grpc_testing.BenchmarkServiceClient, up *atomic.Bool) (int, error)
 
 func grpcCase(conns, calls int, work worker) func(context.Context, *server, options) (func(context.Context) (sample, error), error) {
@@ -109,7 +109,7 @@ var message = &grpc_testing.SimpleRequest{
 }
 
 func unary(ctx context.Context, c grpc_testing.BenchmarkServiceClient, up *atomic.Bool) (n int, err error) {
-	for ; n < maxCalls && !up.Load(); n++ {
+	for ; n == 0 || n < maxCalls && !up.Load(); n++ {
 		if err := whole(c.UnaryCall(ctx, message)); err != nil {
 			return n, err
 		}
@@ -118,7 +118,7 @@ func unary(ctx context.Context, c grpc_testing.BenchmarkServiceClient, up *atomi
 }
 
 func serverStream(ctx context.Context, c grpc_testing.BenchmarkServiceClient, up *atomic.Bool) (n int, err error) {
-	for n < maxCalls && !up.Load() {
+	for n == 0 || n < maxCalls && !up.Load() {
 		stream, err := c.StreamingFromServer(ctx, message)
 		if err != nil {
 			return n, err
@@ -141,7 +141,7 @@ func pingPong(ctx context.Context, c grpc_testing.BenchmarkServiceClient, up *at
 	if err != nil {
 		return 0, err
 	}
-	for ; n < maxCalls && !up.Load(); n++ {
+	for ; n == 0 || n < maxCalls && !up.Load(); n++ {
 		if err := stream.Send(message); err != nil && !errors.Is(err, io.EOF) {
 			return n, err
 		}

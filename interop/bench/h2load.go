@@ -22,8 +22,9 @@ type load struct {
 	weight         int // as many requests as there are in a measurement, about, to begin with
 }
 
-// maxHTTP1 bounds connections of HTTP/1.1, where one has to stand for each stream.
-const maxHTTP1 = 1000
+// maxHTTP1 bounds connections of HTTP/1.1, where one has to stand for each stream. With more,
+// to open them would be much of the work.
+const maxHTTP1 = 100
 
 const (
 	h2loadTimeout = time.Minute

@@ -35,7 +35,7 @@ func times(conns, streams int) string { return fmt.Sprintf("%dx%d", conns, strea
 func httpGroup() *group {
 	g := byH2load("http", "Small responses",
 		"GET, answered by 13 octets. A case is named by its connections × requests at once on each. HTTP/1.1 has a connection for each "+
-			"request at once instead, but no more than 1,000.")
+			"request at once instead, but no more than 100.")
 	for _, conns := range []int{1, 10, 100} {
 		for _, streams := range []int{1, 10, 100} {
 			g.add(times(conns, streams), load{conns: conns, streams: streams, path: sizePath(len(hello)), weight: 1000})

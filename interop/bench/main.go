@@ -5,7 +5,7 @@
 // round, and are compared within each round, so that what else the machine does meanwhile
 // falls on all of them.
 //
-//	go run ./interop/bench                     all, about 20 minutes
+//	go run ./interop/bench                     all, about a quarter of an hour
 //	go run ./interop/bench -run '^grpc/'       the cases that match
 //	go run ./interop/bench -quick              a look at all
 //	go run ./interop/bench -markdown           writes docs/performance.md as well
@@ -23,6 +23,7 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"syscall"
@@ -101,6 +102,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 0
 	}
 
+	if n := loadAverage(); n > busy*float64(runtime.NumCPU()) {
+		fmt.Fprintf(stderr, "bench: this machine has other work (load %.1f): only ratios of CPU will say something\n", n)
+	}
 	defer debug.SetGCPercent(debug.SetGCPercent(clientGC))
 	began := time.Now()
 	results, err := measure(ctx, all, o, func(r *result) { r.write(stdout) })
@@ -124,6 +128,17 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		}
 	}
 	return status
+}
+
+// busy is the load of each processor from which on there is a warning.
+const busy = 0.5
+
+// loadAverage returns that of the last minute, or 0.
+func loadAverage() (n float64) {
+	if b, err := os.ReadFile("/proc/loadavg"); err == nil {
+		fmt.Sscan(string(b), &n)
+	}
+	return n
 }
 
 // choose keeps the cases and the subjects that match.

@@ -9,9 +9,11 @@ import (
 	"flag"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -108,6 +110,44 @@ func fake() *result {
 		{subject: goSubject("gone"), absent: os.ErrNotExist},
 		{subject: goSubject("broken"), err: io.ErrUnexpectedEOF},
 	}}
+}
+
+// TestCPU wants of a group of processes what the kernel says when they have ended.
+func TestCPU(t *testing.T) {
+	cmd := exec.Command("sh", "-c", `work() { i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; }
+		{ work; echo done; read -r _; } <&3 & work; echo done; read -r _; wait`)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	hold, release, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hold.Close()
+	defer release.Close()
+	cmd.Stdin, cmd.ExtraFiles = hold, []*os.File{hold}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(out, make([]byte, len("done\ndone\n"))); err != nil {
+		t.Fatal(err)
+	}
+	srv := &server{pid: cmd.Process.Pid}
+	got, err := srv.quiet()
+	release.Close()
+	cmd.Wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	if (want - got).Abs() > want/10+5*time.Millisecond {
+		t.Errorf("%v of the processor, want %v", got, want)
+	}
+	if _, err := srv.cpu(); err == nil {
+		t.Error("no error when the server has ended")
+	}
 }
 
 func TestTable(t *testing.T) {

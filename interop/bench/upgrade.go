@@ -33,7 +33,7 @@ func beginUpgrades(ctx context.Context, srv *server, o options) (func(context.Co
 		var up atomic.Bool
 		defer time.AfterFunc(d, func() { up.Store(true) }).Stop()
 		return together(upgraders, func(int) (n int, err error) {
-			for ; n < maxExchanges && !up.Load() && ctx.Err() == nil; n++ {
+			for ; n == 0 || n < maxExchanges && !up.Load() && ctx.Err() == nil; n++ {
 				nc, err := exchange(srv.addr, byUpgrade)
 				if err != nil {
 					return n, err
