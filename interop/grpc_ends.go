@@ -218,13 +218,11 @@ func serveGRPC(t *matrix.T, l net.Listener, s *grpctest.Service, options ...grpc
 	served := make(chan error, 1)
 	go func() { served <- gs.Serve(l) }()
 	t.Cleanup(func() {
+		t.Eventually("grpc-go counts no connection", func() bool { return counts.Open() == 0 })
 		gs.Stop()
 		// Server.Shutdown closes the listener before gs does.
 		if err := <-served; err != nil && !errors.Is(err, net.ErrClosed) {
 			t.Errorf("the server ended: %v", err)
-		}
-		if n := counts.Open(); n != 0 {
-			t.Errorf("the server counts %d connections in the end", n)
 		}
 	})
 	return gs, counts

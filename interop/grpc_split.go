@@ -33,7 +33,7 @@ func newSplitPort(t *matrix.T, listen func(net.Listener) net.Listener, late bool
 	p := &splitPort{Server: &origin.Server{Handler: origin.NewHandler(), Addr: addr, URL: "http://" + addr, H2C: new(h2c.Server)}}
 	p.http2, p.http1 = p.H2C.Split(listen(l))
 	t.Cleanup(func() {
-		t.Eventually("Split counts no HTTP/2 connection", func() bool { return p.H2C.Stats().Active == 0 })
+		p.wantNone(t)
 		for reason, n := range p.H2C.Stats().Failed {
 			if !late || reason != h2c.ReasonShutdown {
 				t.Errorf("handshakes broke: %d times %s", n, reason)
@@ -52,20 +52,26 @@ func newSplitPort(t *matrix.T, listen func(net.Listener) net.Listener, late bool
 // serveHTTP1 serves what does not speak HTTP/2.
 func (p *splitPort) serveHTTP1(t *matrix.T, h http.Handler) {
 	p.HTTP = &http.Server{Handler: h2c.NewHandler(h, p.H2C), ErrorLog: log.New(&p.Log, "", 0)}
-	serveFor(t, p.HTTP, p.http1)
+	p.serve(t, p.HTTP, p.http1)
 }
 
 // serveHTTP2 serves what speaks HTTP/2, with net/http.
 func (p *splitPort) serveHTTP2(t *matrix.T, h http.Handler) {
 	hs := &http.Server{Handler: h, Protocols: new(http.Protocols), ErrorLog: log.New(&p.Log, "", 0)}
 	hs.Protocols.SetUnencryptedHTTP2(true)
-	serveFor(t, hs, p.http2)
+	p.serve(t, hs, p.http2)
 }
 
-func serveFor(t *matrix.T, hs *http.Server, l net.Listener) {
+// wantNone waits until clients have closed their HTTP/2 connections, before a server does.
+func (p *splitPort) wantNone(t *matrix.T) {
+	t.Eventually("Split counts no HTTP/2 connection", func() bool { return p.H2C.Stats().Active == 0 })
+}
+
+func (p *splitPort) serve(t *matrix.T, hs *http.Server, l net.Listener) {
 	served := make(chan error, 1)
 	go func() { served <- hs.Serve(l) }()
 	t.Cleanup(func() {
+		p.wantNone(t)
 		if err := hs.Close(); err != nil {
 			t.Errorf("closing an http.Server: %v", err)
 		}
