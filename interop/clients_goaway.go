@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"net"
 	"sync"
+
+	"github.com/seed78dc1b7f/h2c/interop/internal/matrix"
 )
 
 // A goAwayListener tells when the server has sent GOAWAY on a connection, which is how
@@ -19,11 +21,11 @@ func (l *goAwayListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &goAwayConn{nc, l}, nil
+	return &goAwayConn{nc.(matrix.Socket), l}, nil
 }
 
 type goAwayConn struct {
-	net.Conn
+	matrix.Socket
 	l *goAwayListener
 }
 
@@ -31,7 +33,7 @@ type goAwayConn struct {
 var goAwayHeader = []byte{0, 0, 8, 7, 0, 0, 0, 0, 0}
 
 func (c *goAwayConn) Write(p []byte) (int, error) {
-	n, err := c.Conn.Write(p)
+	n, err := c.Socket.Write(p)
 	if bytes.Contains(p[:n], goAwayHeader) {
 		c.l.once.Do(func() { close(c.l.sent) })
 	}
