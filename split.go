@@ -41,8 +41,8 @@ import (
 // the middle of a client preface; one whose upgrade body is not there is closed; one that nobody
 // accepts is refused, by GOAWAY or 503.
 //
-// Either listener may be closed without the other: without http2, offers are declined and
-// prior knowledge is refused. When both are closed, l is, too. [Server.Shutdown] closes all
+// Either listener may be closed without the other: without http2, offers are declined, and
+// connections begun by prior knowledge are closed. When both are closed, l is, too. [Server.Shutdown] closes all
 // three, and waits for connections that have sent something and are not yielded. Those that
 // are belong to who accepted them. To a handler behind http2, [RequestVia] is always
 // [ViaPriorKnowledge].
@@ -157,9 +157,15 @@ func (sp *splitter) serve(c *splitConn) {
 		case sp.s.DisablePriorKnowledge:
 			sp.refuse(c, ReasonPriorKnowledge, nil)
 		default:
+			refusal := goingAway
+			if sp.http2.isClosed() && !sp.isClosing() {
+				// A client that hears anything of a server takes it for a good one, and those that do
+				// not wait then dial again at once, as grpc-go does.
+				refusal = nil
+			}
 			sp.s.handOver(engine{split: sp}, c.remote(), c.Conn, ViaPriorKnowledge, splice.Config{
 				Buffered: c.seen[len(clientPreface):],
-				Refusal:  goingAway,
+				Refusal:  refusal,
 			})
 		}
 	}
