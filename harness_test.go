@@ -37,7 +37,7 @@ func checkLeaks() int {
 		buf := make([]byte, 1<<20)
 		left = ""
 		for g := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
-			if strings.Contains(g, "net/http.") || strings.Contains(g, "/h2c/internal/splice.") {
+			if strings.Contains(g, "net/http.") || strings.Contains(g, "/h2c/internal/splice.") || strings.Contains(g, "/h2c/internal/engine.") {
 				left += g + "\n\n"
 			}
 		}
@@ -58,8 +58,6 @@ const (
 	wrapped    role = "NewHandler"
 	split      role = "Split"
 )
-
-var roles = []role{configured, wrapped, split}
 
 // A server under test, on a network in memory.
 type server struct {
@@ -84,6 +82,10 @@ func serve(t *testing.T, role role, handler http.Handler, options ...option) *se
 	ts.hs.ErrorLog = log.New(io.Discard, "", 0)
 	for _, o := range options {
 		o(ts)
+	}
+	ts.s.Engine = h2c.EngineH2C
+	if netHTTP {
+		ts.s.Engine = h2c.EngineNetHTTP
 	}
 	switch role {
 	case configured:
@@ -459,10 +461,14 @@ func text(body string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, body) })
 }
 
+// netHTTP says that servers use the engine of net/http, and not EngineH2C. Tests run one after
+// the other.
+var netHTTP bool
+
+// eachRole runs a test for each role, with each engine.
 func eachRole(t *testing.T, f func(t *testing.T, role role)) {
-	for _, role := range roles {
-		t.Run(string(role), func(t *testing.T) { f(t, role) })
-	}
+	eachHandlerRole(t, f)
+	t.Run(string(split), func(t *testing.T) { f(t, split) })
 }
 
 // eachHandlerRole is for what handlers and hooks of this library can tell, but not the ones of
@@ -470,5 +476,10 @@ func eachRole(t *testing.T, f func(t *testing.T, role role)) {
 func eachHandlerRole(t *testing.T, f func(t *testing.T, role role)) {
 	for _, role := range []role{configured, wrapped} {
 		t.Run(string(role), func(t *testing.T) { f(t, role) })
+		t.Run(string(role)+" net/http", func(t *testing.T) {
+			netHTTP = true
+			defer func() { netHTTP = false }()
+			f(t, role)
+		})
 	}
 }

@@ -50,6 +50,9 @@ type Server struct {
 	// Then the connection is closed. If zero, 10 seconds; if negative, there is no bound.
 	HandshakeTimeout time.Duration
 
+	// Engine says which HTTP/2 server serves the connections. If zero, that of net/http.
+	Engine Engine
+
 	// Trace, if not nil, is told of every negotiation and of the end of connections.
 	Trace *Trace
 
@@ -67,6 +70,18 @@ type Server struct {
 
 	splitConns sync.Map // net.Addr to the *splitConn of which it is the LocalAddr
 }
+
+// An Engine is an HTTP/2 server for handlers.
+type Engine int
+
+const (
+	EngineDefault Engine = iota // EngineNetHTTP, for now
+	EngineNetHTTP               // that of net/http
+	// EngineH2C is this library's own. It does for handlers what that of net/http does, with fewer
+	// system calls and goroutines, and is to be the default once it has been tried for longer.
+	// It serves HTTP/2 over TLS as well, if hs speaks that.
+	EngineH2C
+)
 
 // ConfigureServer makes hs speak HTTP/2 on cleartext connections, begun by Upgrade or by
 // prior knowledge. All of hs holds for these connections: its timeouts, limits, hooks,
@@ -97,6 +112,9 @@ func ConfigureServer(hs *http.Server, s *Server) error {
 	protocols.SetUnencryptedHTTP2(!s.DisablePriorKnowledge || !s.DisableUpgrade)
 	hs.Protocols = &protocols
 	hs.HTTP2 = s.fitWindows(hs.HTTP2)
+	if s.Engine == EngineH2C {
+		useEngine(hs)
+	}
 
 	h := &handler{s: s, next: hs.Handler, hs: hs, conns: &conns{s: s}, answerOptions: !hs.DisableGeneralOptionsHandler}
 	if h.next == nil {

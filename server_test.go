@@ -591,6 +591,9 @@ func TestUpgrade_U02_tls(t *testing.T) {
 func TestWithoutHTTP2(t *testing.T) {
 	t.Setenv("GODEBUG", "http2server=0")
 	eachHandlerRole(t, func(t *testing.T, role role) {
+		if !netHTTP {
+			return
+		}
 		ts := serve(t, role, text("ok"))
 		c := ts.dial()
 		c.send("GET / HTTP/1.1\nHost: h\n" + offerFields + "\n")

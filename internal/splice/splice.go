@@ -126,6 +126,26 @@ func New(nc net.Conn, cfg Config) *Conn {
 // NetConn returns the client's connection.
 func (c *Conn) NetConn() net.Conn { return c.Conn }
 
+// Settled returns the client's connection once what is read from c is what is read from there,
+// or nil. Who reads from it in place of c tells CountRead.
+func (c *Conn) Settled() net.Conn {
+	if c.in.Load() != nil {
+		return nil
+	}
+	return c.Conn
+}
+
+// CountRead notes that n octets were read from the client's connection.
+func (c *Conn) CountRead(n int) { c.read.Add(int64(n)) }
+
+// CloseWrite ends what goes to the client, where its connection can.
+func (c *Conn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
 // Transferred returns how many octets came from and went to the client through c.
 func (c *Conn) Transferred() (read, written int64) {
 	return c.read.Load(), c.written.Load()

@@ -1,0 +1,213 @@
+package engine
+
+import (
+	"io"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+)
+
+// A requestBody is what the client has sent of a body and the handler has not read.
+type requestBody struct {
+	st *stream
+
+	mu       sync.Mutex
+	cond     sync.Cond
+	chunks   []*chunk
+	size     int64 // octets in them
+	used     int64 // octets of the stream's window that the client has used and not got back
+	window   int64 // that it has
+	pending  int   // octets that were read, whose credit is not sent
+	err      error // what comes after the chunks
+	trailer  http.Header
+	closed   bool // the handler wants no more
+	asked    bool // 100 was sent, or is not wanted
+	deadline *time.Timer
+}
+
+const chunkSize = 16 << 10
+
+// A chunk is a part of a body.
+type chunk struct {
+	r, w int
+	b    [chunkSize]byte
+}
+
+var chunks = sync.Pool{New: func() any { return new(chunk) }}
+
+func newRequestBody(st *stream) *requestBody {
+	b := &requestBody{st: st}
+	b.cond.L = &b.mu
+	b.asked = !st.expects
+	b.window = int64(st.c.lim.streamWindow)
+	return b
+}
+
+// use notes that the client has used n octets of the stream's window. It reports whether it
+// had them.
+func (b *requestBody) use(n int) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.used += int64(n)
+	return b.used <= b.window
+}
+
+// giveBack notes that the client gets n octets of the stream's window back.
+func (b *requestBody) giveBack(n int) {
+	b.mu.Lock()
+	b.used -= int64(n)
+	b.mu.Unlock()
+}
+
+// write takes p from the client.
+func (b *requestBody) write(p []byte) {
+	b.mu.Lock()
+	if b.closed || b.err != nil {
+		b.mu.Unlock()
+		b.st.c.credit(nil, len(p))
+		return
+	}
+	b.size += int64(len(p))
+	for len(p) > 0 {
+		var last *chunk
+		if n := len(b.chunks); n > 0 {
+			last = b.chunks[n-1]
+		}
+		if last == nil || last.w == chunkSize {
+			last = chunks.Get().(*chunk)
+			last.r, last.w = 0, 0
+			b.chunks = append(b.chunks, last)
+		}
+		n := copy(last.b[last.w:], p)
+		last.w += n
+		p = p[n:]
+	}
+	b.cond.Signal()
+	b.mu.Unlock()
+}
+
+// end notes what comes after the last octet.
+func (b *requestBody) end(trailer http.Header, err error) {
+	b.mu.Lock()
+	if b.err == nil {
+		b.err, b.trailer = err, trailer
+	}
+	b.cond.Broadcast()
+	b.mu.Unlock()
+}
+
+// fail ends the body for err, after what has come, unless it is complete.
+func (b *requestBody) fail(err error) { b.end(nil, err) }
+
+// Read implements [io.Reader].
+func (b *requestBody) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	if !b.asked {
+		b.asked = true
+		b.mu.Unlock()
+		b.st.resp.sendContinue()
+		b.mu.Lock()
+	}
+	for b.size == 0 && b.err == nil && !b.closed {
+		b.cond.Wait()
+	}
+	switch {
+	case b.closed:
+		b.mu.Unlock()
+		return 0, http.ErrBodyReadAfterClose
+	case b.size == 0:
+		err := b.err
+		b.takeTrailer()
+		b.mu.Unlock()
+		return 0, err
+	}
+	n := 0
+	for n < len(p) && len(b.chunks) > 0 {
+		c := b.chunks[0]
+		m := copy(p[n:], c.b[c.r:c.w])
+		n += m
+		if c.r += m; c.r == c.w {
+			chunks.Put(c)
+			b.chunks[0] = nil
+			b.chunks = b.chunks[1:]
+		}
+	}
+	b.size -= int64(n)
+	b.pending += n
+	credit := 0
+	// At a quarter of the window, so that few frames tell of it and the client never waits.
+	if b.pending >= int(b.st.c.lim.streamWindow)/4 {
+		credit, b.pending = b.pending, 0
+		b.used -= int64(credit)
+	}
+	var err error
+	if b.size == 0 && b.err == io.EOF {
+		err = io.EOF
+		b.takeTrailer()
+	}
+	ended := b.err != nil
+	b.mu.Unlock()
+	if ended {
+		b.st.c.credit(nil, n)
+	} else {
+		b.st.c.creditRead(b.st, n, credit)
+	}
+	return n, err
+}
+
+// takeTrailer gives the trailers to the request. mu is held.
+func (b *requestBody) takeTrailer() {
+	if b.trailer == nil {
+		return
+	}
+	for name, v := range b.trailer {
+		if _, ok := b.st.req.Trailer[name]; ok {
+			b.st.req.Trailer[name] = v
+		}
+	}
+	b.trailer = nil
+}
+
+// Close implements [io.Closer].
+func (b *requestBody) Close() error {
+	b.discard(http.ErrBodyReadAfterClose)
+	return nil
+}
+
+// discard drops what is there and what comes.
+func (b *requestBody) discard(error) {
+	b.mu.Lock()
+	n := b.size + int64(b.pending)
+	for _, c := range b.chunks {
+		chunks.Put(c)
+	}
+	b.chunks, b.size, b.pending, b.closed = nil, 0, 0, true
+	if b.deadline != nil {
+		b.deadline.Stop()
+	}
+	b.cond.Broadcast()
+	b.mu.Unlock()
+	b.st.c.credit(nil, int(n))
+}
+
+// setDeadline makes Read fail from then on. The zero time means never.
+func (b *requestBody) setDeadline(at time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.deadline != nil {
+		b.deadline.Stop()
+		b.deadline = nil
+	}
+	if at.IsZero() || b.closed {
+		return
+	}
+	if wait := time.Until(at); wait > 0 {
+		b.deadline = time.AfterFunc(wait, func() { b.fail(os.ErrDeadlineExceeded) })
+		return
+	}
+	if b.err == nil {
+		b.err = os.ErrDeadlineExceeded
+		b.cond.Broadcast()
+	}
+}

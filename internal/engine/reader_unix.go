@@ -1,0 +1,37 @@
+//go:build unix
+
+package engine
+
+import (
+	"io"
+	"os"
+	"syscall"
+)
+
+const canReadSockets = true
+
+// readSocket reads into the buffer, which it holds only if there is something to read.
+func (in *reader) readSocket(fd uintptr) (done bool) {
+	if in.buf == nil {
+		in.buf = inPool.Get().(*[inSize]byte)[:]
+	}
+	for {
+		n, err := syscall.Read(int(fd), in.buf[in.w:])
+		switch {
+		case err == syscall.EINTR:
+			continue
+		case err == syscall.EAGAIN:
+			if in.r == in.w {
+				in.release()
+			}
+			return false
+		case err != nil:
+			in.err = os.NewSyscallError("read", err)
+		case n == 0:
+			in.err = io.EOF
+		default:
+			in.n = n
+		}
+		return true
+	}
+}

@@ -1,0 +1,457 @@
+package engine
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"runtime"
+	"time"
+
+	"golang.org/x/net/http/httpguts"
+	"golang.org/x/net/http2"
+)
+
+// A stream is a request and its response. What stands before req belongs to the goroutine that
+// reads; what is behind window is guarded by the mu of the connection.
+type stream struct {
+	c        *conn
+	id       uint32
+	declared int64 // Content-Length of the request, or -1
+	got      int64 // octets of its body
+	tooLarge bool  // its fields are above the limit
+	expects  bool  // 100
+
+	req  *http.Request
+	url  url.URL
+	ctx  requestContext
+	resp response
+	body *requestBody // nil if there is none
+
+	window        int64 // for DATA to the client
+	remoteEnded   bool  // the client has sent all
+	localEnded    bool  // END_STREAM or RST_STREAM is written, or on its way
+	err           error // why nothing more can be sent
+	handled       bool  // the handler has returned
+	priority      priority
+	waiting       bool          // it has something to send, and may not
+	forRoom       bool          // and that is not DATA
+	wake          chan struct{} // receives when it may
+	writeDeadline *time.Timer
+}
+
+// open begins a stream, and has its handler run.
+func (c *conn) open(h *headerBlock) error {
+	st := &stream{c: c, id: h.stream}
+	st.ctx.init(c.base)
+	st.resp.st = st
+	if err := h.request(st); err != nil {
+		return err
+	}
+	st.tooLarge = h.tooMuch
+	if !h.end {
+		st.body = newRequestBody(st)
+		st.req.Body = st.body
+	}
+
+	c.mu.Lock()
+	switch {
+	case c.err != nil || c.draining && h.stream > c.goneAt:
+		// "the sender has received [...] might be treated as if they had never been created"
+		// https://www.rfc-editor.org/rfc/rfc9113.html#section-6.8
+		c.mu.Unlock()
+		return nil
+	case c.opened >= int(c.lim.maxStreams):
+		defer c.mu.Unlock()
+		if c.unacked == 0 {
+			// https://www.rfc-editor.org/rfc/rfc9113.html#section-5.1.2-3
+			return streamError{h.stream, http2.ErrCodeProtocol, "over_max_streams"}
+		}
+		return streamError{h.stream, http2.ErrCodeRefusedStream, "over_max_streams_race"}
+	case c.running >= 2*int(c.lim.maxStreams):
+		// Streams that were reset, whose handlers still run: https://nvd.nist.gov/vuln/detail/CVE-2023-44487
+		defer c.mu.Unlock()
+		return streamError{h.stream, http2.ErrCodeRefusedStream, "over_max_handlers"}
+	}
+	c.out.lastStream = h.stream
+	if st.body != nil && c.unacked > 0 {
+		// The client may not know of our setting.
+		st.body.window = max(st.body.window, initialWindow)
+	}
+	st.window = c.peer.initialWindow
+	st.remoteEnded = h.end
+	st.priority.urgency = defaultUrgency
+	c.streams[st.id] = st
+	c.opened++
+	c.running++
+	if len(c.streams) == 1 && c.idleTimer != nil {
+		c.idleTimer.Stop()
+	}
+	if v := st.req.Header["Priority"]; len(v) > 0 {
+		st.priority = parsePriority(v[0])
+	}
+	if c.lim.writeTimeout > 0 {
+		st.writeDeadline = time.AfterFunc(c.lim.writeTimeout, st.writeExpired)
+	}
+	c.mu.Unlock()
+
+	if c.lim.readTimeout > 0 && st.body != nil {
+		st.body.setDeadline(time.Now().Add(c.lim.readTimeout))
+	}
+	c.tellState()
+	c.s.workers.run(st)
+	return nil
+}
+
+// handle runs the handler.
+func (st *stream) handle() {
+	finished := false
+	defer func() {
+		if !finished {
+			st.broken(recover())
+		}
+	}()
+	if st.tooLarge {
+		st.resp.headerTooLarge()
+	} else {
+		st.c.handler.ServeHTTP(&st.resp, st.req)
+	}
+	st.resp.finish()
+	finished = true
+	st.done()
+}
+
+// broken ends a stream whose handler panicked, or ended its goroutine.
+func (st *stream) broken(v any) {
+	if v != nil && v != http.ErrAbortHandler {
+		buf := make([]byte, 64<<10)
+		st.c.s.logf("http2: panic serving %v: %v\n%s", st.c.remote, v, buf[:runtime.Stack(buf, false)])
+	}
+	st.resetWith(http2.ErrCodeInternal)
+	st.resp.abandon()
+	st.done()
+}
+
+// done notes that the handler has returned.
+func (st *stream) done() {
+	c := st.c
+	st.ctx.cancel()
+	if form := st.req.MultipartForm; form != nil {
+		form.RemoveAll()
+	}
+	if st.body != nil {
+		st.body.discard(errHandled)
+	}
+	c.mu.Lock()
+	st.handled = true
+	if st.writeDeadline != nil {
+		st.writeDeadline.Stop()
+	}
+	c.running--
+	if !st.remoteEnded && st.err == nil && c.err == nil {
+		// "RST_STREAM with an error code of NO_ERROR": what the client still sends is of no use.
+		// https://www.rfc-editor.org/rfc/rfc9113.html#section-8.1-11
+		c.out.buf = appendReset(c.out.buf, st.id, http2.ErrCodeNo)
+		st.err = errHandled
+	}
+	st.close()
+	none := len(c.streams) == 0
+	c.endIfDone()
+	c.out.wakeNext()
+	c.flush()
+	if none {
+		c.tellState()
+	}
+}
+
+var errHandled = errors.New("http2: the handler has returned")
+
+// close takes a stream that has ended out of the table. mu is held.
+func (st *stream) close() {
+	c := st.c
+	if _, ok := c.streams[st.id]; !ok {
+		return
+	}
+	if st.err == nil && !(st.remoteEnded && st.localEnded) {
+		return
+	}
+	delete(c.streams, st.id)
+	c.opened--
+	if st.err != nil && !st.remoteEnded {
+		c.noteReset(st.id)
+	}
+	if len(c.streams) == 0 {
+		c.setIdle()
+	}
+}
+
+// end ends a stream that the client has reset, or whose connection has ended.
+func (st *stream) end(err error) {
+	c := st.c
+	c.mu.Lock()
+	if st.err == nil {
+		st.err = err
+	}
+	st.remoteEnded = true // nothing more comes
+	st.close()
+	st.rouse()
+	none := len(c.streams) == 0
+	c.endIfDone()
+	c.flushOnce()
+	if none {
+		c.tellState()
+	}
+	st.ctx.cancel()
+	if st.body != nil {
+		st.body.fail(err)
+	}
+}
+
+// resetWith ends a stream by RST_STREAM.
+func (st *stream) resetWith(code http2.ErrCode) {
+	c := st.c
+	c.mu.Lock()
+	if st.err != nil || st.localEnded && st.remoteEnded {
+		c.mu.Unlock()
+		return
+	}
+	st.err = streamError{st.id, code, "reset"}
+	if c.err == nil { // after a GOAWAY that ends all nothing is to follow
+		c.out.buf = appendReset(c.out.buf, st.id, code)
+	}
+	st.close()
+	st.rouse()
+	c.flush()
+}
+
+// resetStream ends the stream that an error is about, if there is one, and tells the client.
+func (c *conn) resetStream(se streamError) {
+	c.mu.Lock()
+	st := c.streams[se.id]
+	if c.err == nil {
+		c.out.buf = appendReset(c.out.buf, se.id, se.code)
+	}
+	if st != nil {
+		if st.err == nil {
+			st.err = se
+		}
+		st.close()
+		st.rouse()
+	} else {
+		c.noteReset(se.id)
+	}
+	over := len(c.out.buf) > maxControlQueue
+	c.flushOnce()
+	if st != nil {
+		st.ctx.cancel()
+		if st.body != nil {
+			st.body.fail(se)
+		}
+	}
+	if over {
+		c.nc.Close()
+	}
+}
+
+// ended returns why nothing more can be sent, or nil. mu is held.
+func (st *stream) ended() error {
+	switch {
+	case st.err != nil:
+		return st.err
+	case st.c.err != nil || st.c.out.dead:
+		return errClosed
+	}
+	return nil
+}
+
+// rouse ends the wait of a stream that has something to send. mu is held.
+func (st *stream) rouse() {
+	if st.waiting {
+		st.waiting = false
+		st.wake <- struct{}{}
+	}
+}
+
+// writeExpired ends a stream whose response took too long.
+func (st *stream) writeExpired() {
+	c := st.c
+	c.mu.Lock()
+	if st.err != nil || st.localEnded {
+		c.mu.Unlock()
+		return
+	}
+	st.err = os.ErrDeadlineExceeded
+	c.out.buf = appendReset(c.out.buf, st.id, http2.ErrCodeInternal)
+	st.close()
+	st.rouse()
+	c.flush()
+	st.ctx.cancel()
+	if st.body != nil {
+		st.body.fail(os.ErrDeadlineExceeded)
+	}
+}
+
+// recentResets is how many streams a connection knows that it has reset, so that what the
+// client had sent before it heard of that is no error.
+const recentResets = 64
+
+// noteReset notes that the client may still send on a stream. mu is held.
+func (c *conn) noteReset(id uint32) {
+	if len(c.resets) < recentResets {
+		c.resets = append(c.resets, id)
+		return
+	}
+	c.resets[c.nextReset] = id
+	c.nextReset = (c.nextReset + 1) % recentResets
+}
+
+// wasReset reports whether the client may still send on a stream that has ended.
+func (c *conn) wasReset(id uint32) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range c.resets {
+		if r == id {
+			return true
+		}
+	}
+	return c.draining && id > c.goneAt
+}
+
+// recvTrailers takes the fields that end a request.
+//
+// https://www.rfc-editor.org/rfc/rfc9113.html#section-8.1-4.4.1
+func (st *stream) recvTrailers(h *headerBlock) error {
+	c := st.c
+	c.mu.Lock()
+	ended, failed := st.remoteEnded, st.err != nil
+	c.mu.Unlock()
+	switch {
+	case failed:
+		return nil
+	case ended:
+		// https://www.rfc-editor.org/rfc/rfc9113.html#section-5.1-7.10.1
+		return streamError{st.id, http2.ErrCodeStreamClosed, "headers_half_closed"}
+	case !h.end:
+		return streamError{st.id, http2.ErrCodeProtocol, "trailers_not_last"}
+	case h.wrong != "":
+		return streamError{st.id, http2.ErrCodeProtocol, h.wrong}
+	case h.tooMuch:
+		return streamError{st.id, http2.ErrCodeEnhanceYourCalm, "trailers_too_large"}
+	}
+	for _, has := range h.has {
+		if has {
+			return streamError{st.id, http2.ErrCodeProtocol, "trailers_pseudo"}
+		}
+	}
+	for i := range h.fields {
+		h.check(&h.fields[i])
+	}
+	if h.wrong != "" {
+		return streamError{st.id, http2.ErrCodeProtocol, h.wrong}
+	}
+	trailer := h.header()
+	for name := range trailer {
+		// https://www.rfc-editor.org/rfc/rfc9110.html#section-6.5.1
+		if !httpguts.ValidTrailerHeader(name) {
+			delete(trailer, name)
+		}
+	}
+	return st.endOfBody(trailer)
+}
+
+// recvData takes a part of a body.
+//
+// https://www.rfc-editor.org/rfc/rfc9113.html#section-6.1
+func (c *conn) recvData(f frameHeader) error {
+	if f.stream == 0 || c.idle(f.stream) {
+		return connError{http2.ErrCodeProtocol, "data_idle"}
+	}
+	pad, err := c.padding(f, http2.FlagDataPadded)
+	if err != nil {
+		return err
+	}
+	n := pad.rest - pad.length
+	if n < 0 {
+		return connError{http2.ErrCodeProtocol, "data_padding"}
+	}
+	end := f.flags.Has(http2.FlagDataEndStream)
+	if n == 0 && !end {
+		if err := c.flood.add(1); err != nil {
+			return err
+		}
+	}
+	c.mu.Lock()
+	// Padding counts, too: https://www.rfc-editor.org/rfc/rfc9113.html#section-6.9.1-3
+	fits := c.useWindow(f.length)
+	st := c.streams[f.stream]
+	ended := st != nil && st.remoteEnded
+	failed := st != nil && st.err != nil
+	c.mu.Unlock()
+	if !fits {
+		return connError{http2.ErrCodeFlowControl, "window_exceeded"}
+	}
+	var wrong error
+	switch {
+	case st == nil && !c.wasReset(f.stream), ended:
+		// https://www.rfc-editor.org/rfc/rfc9113.html#section-6.1-9
+		wrong = streamError{f.stream, http2.ErrCodeStreamClosed, "data_closed"}
+	case st == nil || failed:
+	case st.declared >= 0 && (st.got+int64(n) > st.declared || end && st.got+int64(n) < st.declared):
+		wrong = streamError{f.stream, http2.ErrCodeProtocol, "content_length_body"}
+	default:
+		st.got += int64(n)
+		return st.takeData(f, pad, n, end)
+	}
+	c.credit(nil, f.length)
+	if err := c.discard(pad.rest); err != nil {
+		return err
+	}
+	return wrong
+}
+
+// takeData puts n octets into the body.
+func (st *stream) takeData(f frameHeader, pad padding, n int, end bool) error {
+	c, body := st.c, st.body
+	if !body.use(f.length) {
+		c.credit(nil, f.length)
+		if err := c.discard(pad.rest); err != nil {
+			return err
+		}
+		return streamError{st.id, http2.ErrCodeFlowControl, "stream_window_exceeded"}
+	}
+	for n > 0 {
+		b, err := c.in.need(1)
+		if err != nil {
+			return err
+		}
+		b = b[:min(n, len(b))]
+		body.write(b)
+		c.in.skip(len(b))
+		n -= len(b)
+	}
+	if err := c.discard(pad.length); err != nil {
+		return err
+	}
+	if padded := f.length - (pad.rest - pad.length); padded > 0 {
+		c.credit(st, padded)
+	}
+	if end {
+		return st.endOfBody(nil)
+	}
+	return nil
+}
+
+// endOfBody notes that the client has sent all of its request.
+func (st *stream) endOfBody(trailer http.Header) error {
+	if st.declared >= 0 && st.got != st.declared {
+		return streamError{st.id, http2.ErrCodeProtocol, "content_length_body"}
+	}
+	c := st.c
+	c.mu.Lock()
+	st.remoteEnded = true
+	st.close()
+	c.mu.Unlock()
+	st.body.end(trailer, io.EOF)
+	return nil
+}

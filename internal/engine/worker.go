@@ -1,0 +1,99 @@
+package engine
+
+import (
+	"sync"
+	"time"
+)
+
+// A worker runs handlers, one after the other, so that their stacks need not grow each time.
+type worker chan *stream
+
+const (
+	maxIdleWorkers = 1024            // of a Server
+	workerLifetime = 5 * time.Second // without work
+)
+
+// workers are those that have nothing to do, the one that had last at the end.
+type workers struct {
+	mu      sync.Mutex
+	idle    []idleWorker
+	reaping bool // a timer is set
+	conns   int  // without any, nobody waits
+}
+
+type idleWorker struct {
+	worker
+	since time.Time
+}
+
+// run has a worker run the handler of st.
+func (ws *workers) run(st *stream) {
+	ws.mu.Lock()
+	if n := len(ws.idle); n > 0 {
+		w := ws.idle[n-1].worker
+		ws.idle = ws.idle[:n-1]
+		ws.mu.Unlock()
+		w <- st
+		return
+	}
+	ws.mu.Unlock()
+	w := make(worker, 1)
+	w <- st
+	go ws.work(w)
+}
+
+func (ws *workers) work(w worker) {
+	for st := range w {
+		st.handle()
+		if !ws.rest(w) {
+			return
+		}
+	}
+}
+
+// rest has w wait for work. It reports whether there is room for that.
+func (ws *workers) rest(w worker) bool {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	if len(ws.idle) >= maxIdleWorkers || ws.conns == 0 {
+		return false
+	}
+	ws.idle = append(ws.idle, idleWorker{w, time.Now()})
+	if !ws.reaping {
+		ws.reaping = true
+		time.AfterFunc(workerLifetime, ws.reap)
+	}
+	return true
+}
+
+// reap ends workers that have waited too long.
+func (ws *workers) reap() {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	ws.drop(func(w idleWorker) bool { return time.Since(w.since) >= workerLifetime })
+	ws.reaping = len(ws.idle) > 0
+	if ws.reaping {
+		time.AfterFunc(workerLifetime, ws.reap)
+	}
+}
+
+// open notes that there is one connection more, or less.
+func (ws *workers) open(n int) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	if ws.conns += n; ws.conns == 0 {
+		ws.drop(func(idleWorker) bool { return true })
+	}
+}
+
+// drop ends workers from the beginning, as long as old says so.
+func (ws *workers) drop(old func(idleWorker) bool) {
+	n := 0
+	for n < len(ws.idle) && old(ws.idle[n]) {
+		close(ws.idle[n].worker)
+		n++
+	}
+	kept := copy(ws.idle, ws.idle[n:])
+	clear(ws.idle[kept:])
+	ws.idle = ws.idle[:kept]
+}

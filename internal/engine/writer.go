@@ -1,0 +1,319 @@
+package engine
+
+import (
+	"bytes"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+)
+
+// outSize is how much a connection collects before streams that have more wait, in octets.
+const outSize = 32 << 10
+
+// outCap leaves room for the frame headers, and for frames that are not DATA.
+const outCap = outSize + 4<<10
+
+var outPool = sync.Pool{New: func() any { return new([outCap]byte) }}
+
+// A writer is what a connection has to write. The mu of the connection guards it.
+type writer struct {
+	nc      net.Conn
+	timeout time.Duration // of each write; 0: none
+
+	buf     []byte // to be written
+	spare   []byte // empty
+	writing bool   // somebody is at it
+	dead    bool   // it cannot be written to
+	last    bool   // the connection is closed when buf is written
+	due     bool   // buf holds what the goroutine that reads is to write when it has nothing to read
+
+	window     int64 // for DATA to the client
+	earned     int64 // WINDOW_UPDATE frames that what was sent gives reason for
+	lastStream uint32
+	queue      []*stream // that have DATA to send and may not yet, in the order of their turn
+
+	enc     *hpack.Encoder
+	encoded bytes.Buffer
+	table   uint32 // size of the dynamic table
+	limit   uint32 // of it, whatever the client would allow
+}
+
+// updatesPerFrame is how many WINDOW_UPDATE frames a frame of a response gives reason for, and
+// updateSize for how many octets of DATA there may be one more.
+const (
+	updatesPerFrame = 2
+	updateSize      = 1 << 10
+)
+
+// maxKeptBlock is how much memory for header blocks a connection keeps, in octets.
+const maxKeptBlock = 4 << 10
+
+func (o *writer) init(c *conn) {
+	o.nc, o.timeout = c.nc, c.lim.writeByteTimeout
+	o.window = initialWindow
+	o.limit = c.lim.encoderTable
+	o.table = min(defaultTable, o.limit)
+}
+
+// ready makes room for a response.
+func (o *writer) ready() {
+	if o.buf == nil {
+		o.buf = outPool.Get().(*[outCap]byte)[:0]
+	}
+}
+
+// rest gives the buffers back.
+func (o *writer) rest() {
+	o.spare = giveBack(o.spare)
+	if len(o.buf) == 0 {
+		o.buf = giveBack(o.buf)
+	}
+}
+
+func giveBack(b []byte) []byte {
+	if cap(b) == outCap {
+		outPool.Put((*[outCap]byte)(b[:outCap]))
+	}
+	return nil
+}
+
+func (o *writer) write(b []byte) error {
+	if o.timeout <= 0 {
+		_, err := o.nc.Write(b)
+		return err
+	}
+	// "The timeout begins when data is available to write, and is extended whenever any bytes
+	// are written": https://pkg.go.dev/net/http#HTTP2Config
+	for {
+		o.nc.SetWriteDeadline(time.Now().Add(o.timeout))
+		n, err := o.nc.Write(b)
+		b = b[n:]
+		if len(b) == 0 || n == 0 || err == nil {
+			return err
+		}
+		if ne, ok := err.(net.Error); !ok || !ne.Timeout() {
+			return err
+		}
+	}
+}
+
+// setTableSize bounds the dynamic table of the encoder.
+func (o *writer) setTableSize(n uint32) {
+	if n != o.table {
+		o.table = n
+		o.encoder().SetMaxDynamicTableSize(n)
+	}
+}
+
+func (o *writer) encoder() *hpack.Encoder {
+	if o.enc == nil {
+		o.enc = hpack.NewEncoder(&o.encoded)
+		o.enc.SetMaxDynamicTableSizeLimit(o.limit)
+	}
+	return o.enc
+}
+
+// begin begins a header block.
+func (o *writer) begin() {
+	o.encoder()
+	o.encoded.Reset()
+}
+
+func (o *writer) field(name, value string) {
+	o.enc.WriteField(hpack.HeaderField{Name: name, Value: value})
+}
+
+// finish appends the frames of the block.
+func (o *writer) finish(stream uint32, end bool, maxFrame int) {
+	block := o.encoded.Bytes()
+	kind, flags := http2.FrameHeaders, http2.Flags(0)
+	if end {
+		flags = http2.FlagHeadersEndStream
+	}
+	for first := true; first || len(block) > 0; first = false {
+		n := min(len(block), maxFrame)
+		if n == len(block) {
+			flags |= http2.FlagHeadersEndHeaders
+		}
+		o.buf = appendHeader(o.buf, n, kind, flags, stream)
+		o.buf = append(o.buf, block[:n]...)
+		block, kind, flags = block[n:], http2.FrameContinuation, 0
+	}
+	if o.encoded.Cap() > maxKeptBlock {
+		o.encoded = bytes.Buffer{}
+	}
+}
+
+// wakeNext lets the next stream go on that has something to send and may: of those that are the
+// most urgent the one that has waited longest.
+//
+// https://www.rfc-editor.org/rfc/rfc9218.html#section-10
+func (o *writer) wakeNext() {
+	if len(o.buf) >= outSize || len(o.queue) == 0 {
+		return
+	}
+	o.queue = slices.DeleteFunc(o.queue, func(st *stream) bool { return !st.waiting })
+	next := -1
+	for i, st := range o.queue {
+		may := st.forRoom || o.window > 0 && st.window > 0
+		if may && (next < 0 || st.priority.urgency < o.queue[next].priority.urgency) {
+			next = i
+		}
+	}
+	if next >= 0 {
+		st := o.queue[next]
+		o.queue = slices.Delete(o.queue, next, next+1)
+		st.rouse()
+	}
+}
+
+// wakeAll lets all streams go on, to find that they cannot.
+func (o *writer) wakeAll() {
+	for _, st := range o.queue {
+		st.rouse()
+	}
+	o.queue = nil
+}
+
+// inWindow is the connection window, in octets.
+func (c *conn) inWindow() int64 { return max(int64(c.lim.connWindow), initialWindow) }
+
+// credit gives n octets of the connection window back to the client, and of the window of st if
+// that is not nil.
+func (c *conn) credit(st *stream, n int) {
+	if n == 0 {
+		return
+	}
+	c.mu.Lock()
+	if st != nil && st.err == nil && !st.remoteEnded {
+		st.body.giveBack(n)
+		c.out.buf = appendWindowUpdate(c.out.buf, st.id, uint32(n))
+	}
+	c.creditConn(n)
+	c.flushOnce()
+}
+
+// creditRead gives back n octets of the connection window and m of the one of st.
+func (c *conn) creditRead(st *stream, n, m int) {
+	c.mu.Lock()
+	if m > 0 && st.err == nil && !st.remoteEnded {
+		c.out.buf = appendWindowUpdate(c.out.buf, st.id, uint32(m))
+	}
+	c.creditConn(n)
+	c.flush()
+}
+
+// creditConn gives n octets of the connection window back, with those before, when it is worth
+// a frame. mu is held.
+func (c *conn) creditConn(n int) {
+	c.owed += int64(n)
+	if c.owed < c.inWindow()/4 || c.err != nil {
+		return
+	}
+	c.used -= c.owed
+	c.out.buf = appendWindowUpdate(c.out.buf, 0, uint32(c.owed))
+	c.owed = 0
+}
+
+// useWindow notes that the client has used n octets of the connection window. It reports whether
+// it had them.
+func (c *conn) useWindow(n int) bool {
+	c.used += int64(n)
+	return c.used <= c.inWindow()
+}
+
+// room waits until there is some for frames of st that are not DATA, and makes it. It returns why
+// they cannot be sent. mu is held, but not meanwhile.
+func (st *stream) room() error {
+	c := st.c
+	for {
+		if err := st.ended(); err != nil {
+			c.out.wakeNext() // in its place
+			return err
+		}
+		if len(c.out.buf) < outSize {
+			c.out.ready()
+			return nil
+		}
+		if !c.out.writing {
+			c.flush()
+			c.mu.Lock()
+			continue
+		}
+		st.forRoom = true
+		st.wait()
+		st.forRoom = false
+	}
+}
+
+// wait has st wait for its turn. mu is held, but not meanwhile.
+func (st *stream) wait() {
+	c := st.c
+	if st.wake == nil {
+		st.wake = make(chan struct{}, 1)
+	}
+	st.waiting = true
+	c.out.queue = append(c.out.queue, st)
+	c.mu.Unlock()
+	<-st.wake
+	c.mu.Lock()
+}
+
+// writeData sends p as DATA, and ends the stream with it if end is set. It returns why it could
+// not.
+//
+// https://www.rfc-editor.org/rfc/rfc9113.html#section-6.9.1
+func (st *stream) writeData(p []byte, end bool) error {
+	c := st.c
+	o := &c.out
+	c.mu.Lock()
+	for {
+		if err := st.ended(); err != nil {
+			o.wakeNext() // in its place
+			c.mu.Unlock()
+			return err
+		}
+		o.ready()
+		room := min(int64(outSize-len(o.buf)), o.window, st.window, int64(len(p)))
+		for room > 0 {
+			n := min(int(room), c.peer.maxFrame)
+			var flags http2.Flags
+			if end && n == len(p) {
+				flags = http2.FlagDataEndStream
+				st.localEnded = true
+			}
+			o.earned += updatesPerFrame + int64(n)/updateSize
+			o.buf = appendHeader(o.buf, n, http2.FrameData, flags, st.id)
+			o.buf = append(o.buf, p[:n]...)
+			p = p[n:]
+			room -= int64(n)
+			o.window -= int64(n)
+			st.window -= int64(n)
+		}
+		if len(p) == 0 {
+			break
+		}
+		o.wakeNext() // if it is not for lack of room
+		if !o.writing && len(o.buf) > 0 {
+			c.flush()
+			c.mu.Lock()
+			continue
+		}
+		st.wait()
+	}
+	if end && !st.localEnded {
+		o.buf = appendHeader(o.buf, 0, http2.FrameData, http2.FlagDataEndStream, st.id)
+		st.localEnded = true
+	}
+	if end {
+		// Before the client can have it: it may open another stream then.
+		st.close()
+	}
+	o.wakeNext()
+	c.flush()
+	return nil
+}
