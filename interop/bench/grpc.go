@@ -121,7 +121,7 @@ func serverStream(ctx context.Context, c grpc_testing.BenchmarkServiceClient, up
 	for n == 0 || n < maxCalls && !up.Load() {
 		stream, err := c.StreamingFromServer(ctx, message)
 		if err != nil {
-			return n, err
+			return n, fmt.Errorf("opening a stream: %w", err)
 		}
 		for range streamLength {
 			if err := whole(stream.Recv()); err != nil {
@@ -139,7 +139,7 @@ func serverStream(ctx context.Context, c grpc_testing.BenchmarkServiceClient, up
 func pingPong(ctx context.Context, c grpc_testing.BenchmarkServiceClient, up *atomic.Bool) (n int, err error) {
 	stream, err := c.StreamingCall(ctx)
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("opening a stream: %w", err)
 	}
 	for ; n == 0 || n < maxCalls && !up.Load(); n++ {
 		if err := stream.Send(message); err != nil && !errors.Is(err, io.EOF) {

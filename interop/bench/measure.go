@@ -163,12 +163,13 @@ func (s *series) begin(ctx context.Context, c benchCase, o options, dir dir) (er
 	return err
 }
 
+// fail ends the server, which has said all it has to say then.
 func (s *series) fail(err error) {
 	s.err = err
-	if s.server != nil {
-		s.err = fmt.Errorf("%w\n%s", err, s.server.log)
+	if srv := s.server; srv != nil {
+		s.stop()
+		s.err = fmt.Errorf("%w\n%s", err, srv.log)
 	}
-	s.stop()
 }
 
 func (s *series) stop() {

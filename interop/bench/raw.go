@@ -61,10 +61,13 @@ func exchange(addr string, by entry) (nc net.Conn, err error) {
 	r := bufio.NewReaderSize(nc, 1<<10)
 	if by == byUpgrade {
 		if err := readSwitch(r); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("no 101: %w", err)
 		}
 	}
-	return nc, readResponse(r)
+	if err := readResponse(r); err != nil {
+		return nil, fmt.Errorf("no response on stream 1: %w", err)
+	}
+	return nc, nil
 }
 
 // readSwitch reads the 101.

@@ -266,7 +266,10 @@ func (s *server) answer() (string, error) {
 	late := time.AfterFunc(patience, func() { syscall.Kill(s.pid, syscall.SIGKILL) })
 	defer late.Stop()
 	line, err := s.answers.ReadString('\n')
-	return strings.TrimSuffix(line, "\n"), err
+	if err != nil {
+		return "", fmt.Errorf("no answer from the server: %w", err)
+	}
+	return strings.TrimSuffix(line, "\n"), nil
 }
 
 // rest makes a server of this program free what it can, and returns the octets of its heap and
