@@ -408,6 +408,20 @@ func TestContentLengthOfHandler(t *testing.T) {
 	}
 }
 
+// Lengths that agree are one, RFC 9110 §8.6.
+func TestContentLengthTwice(t *testing.T) {
+	c := serve(t, configured, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b, err := io.ReadAll(r.Body)
+		fmt.Fprintf(w, "%q %d %q %v", r.Header["Content-Length"], r.ContentLength, b, err)
+	})).dial()
+	c.preface()
+	c.openStream(1, ":method", "POST", ":scheme", "http", ":authority", "a", ":path", "/", "content-length", "2", "content-length", "2")
+	c.fr.WriteData(1, true, []byte("ab"))
+	if got, want := c.response(1).Body, `["2"] 2 "ab" <nil>`; got != want {
+		t.Errorf("handler saw %s, want %s", got, want)
+	}
+}
+
 func TestRequestNotRead(t *testing.T) {
 	onBoth(t, func(t *testing.T) []string {
 		c := serve(t, configured, text("no need")).dial()

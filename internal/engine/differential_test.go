@@ -208,7 +208,9 @@ func compare(t *testing.T, script []byte) {
 			}
 			continue
 		}
-		if a.known != "" || before || wrongLength || allowed(a, ours.view, theirs.view) != "" {
+		// net/http does not see END_STREAM on DATA for a body that the handler has closed.
+		unseen := strings.HasPrefix(a.what, "DATA") && strings.Contains(log.String(), `":path"="/writer"`)
+		if a.known != "" || before || wrongLength || unseen || allowed(a, ours.view, theirs.view) != "" {
 			return
 		}
 		t.Fatalf("after\n%sours:\n%snet/http:\n%s", log.String(), x, y)

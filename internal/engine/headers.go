@@ -514,6 +514,7 @@ func (h *headerBlock) length(st *stream, r *http.Request) error {
 				return streamError{h.stream, http2.ErrCodeProtocol, "content_length"}
 			}
 		}
+		r.Header["Content-Length"] = v[:1]
 		st.declared = int64(n)
 	}
 	switch {

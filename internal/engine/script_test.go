@@ -788,7 +788,11 @@ func echo(w http.ResponseWriter, r *http.Request) {
 		}
 		slices.Sort(names)
 		for _, name := range names {
-			fmt.Fprintf(&b, "%s %q: %q\n", what, name, h[name])
+			values := h[name]
+			if name == "Content-Length" { // net/http of Go 1.26 passes on all that are equal
+				values = slices.Compact(values)
+			}
+			fmt.Fprintf(&b, "%s %q: %q\n", what, name, values)
 		}
 	}
 	tell("field", r.Header)
