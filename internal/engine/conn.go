@@ -15,16 +15,18 @@ import (
 
 // A conn is an HTTP/2 connection. What stands before mu belongs to the goroutine that reads.
 type conn struct {
-	s       *Server
-	nc      net.Conn
-	handler http.Handler
-	base    context.Context
-	remote  string
-	tls     *tls.ConnectionState
-	lim     limits
+	s  *Server
+	nc net.Conn
+	Options
+	base   context.Context
+	remote string
+	lim    limits
+
+	rested   chan bool // receives when no worker reads: whether it rests, or has ended
+	begun    bool
+	panicked any // what ended it, if a hook did
 
 	in       reader
-	saw      bool // the client preface
 	block    headerBlock
 	lastSeen uint32 // the highest stream that the client has opened
 	flood    flood
@@ -43,6 +45,7 @@ type conn struct {
 	nextReset int      // the oldest of them, when there are recentResets
 
 	err        error  // why the connection ends; it does not when nil
+	asked      bool   // to rest
 	draining   bool   // GOAWAY has been sent
 	goneAt     uint32 // last stream that the GOAWAY named
 	unacked    int    // SETTINGS sent and not acknowledged
@@ -86,25 +89,24 @@ type streamError struct {
 
 func (e streamError) Error() string { return "http2: stream: " + e.code.String() + ": " + e.reason }
 
-func newConn(s *Server, nc net.Conn, o Options) *conn {
-	c := &conn{
-		s:       s,
-		nc:      nc,
-		handler: o.Handler,
-		base:    withValue(withValue(o.Context, http.LocalAddrContextKey, nc.LocalAddr()), http.ServerContextKey, s.hs),
-		remote:  nc.RemoteAddr().String(),
-		tls:     o.TLS,
-		lim:     limitsOf(s.hs),
-		saw:     o.SawPreface,
-		streams: make(map[uint32]*stream),
-		peer:    peerSettings{maxFrame: minMaxFrame, initialWindow: initialWindow, maxHeaderList: 1<<32 - 1},
-	}
-	c.in.init(nc)
-	c.in.before = c.flushDue
-	c.in.timing = c.lim.sendPingTimeout > 0
+// begin says hello.
+func (c *conn) begin() error {
+	c.base = withValue(withValue(c.Context, http.LocalAddrContextKey, c.nc.LocalAddr()), http.ServerContextKey, c.s.hs)
+	c.remote = c.nc.RemoteAddr().String()
+	c.lim = limitsOf(c.s.hs)
+	c.streams = make(map[uint32]*stream)
+	c.peer = peerSettings{maxFrame: minMaxFrame, initialWindow: initialWindow, maxHeaderList: 1<<32 - 1}
+	c.in.init(c)
 	c.block.init(c)
 	c.out.init(c)
-	return c
+	c.hello()
+	if c.s.add(c) {
+		c.shutdown()
+	}
+	if err := c.inadequate(); err != nil {
+		return err
+	}
+	return c.readPreface()
 }
 
 // withValue returns ctx with a value, which net/http has often put there already.
@@ -115,11 +117,11 @@ func withValue(ctx context.Context, key, value any) context.Context {
 	return context.WithValue(ctx, key, value)
 }
 
-// serve reads until the connection ends.
-func (c *conn) serve() {
-	err := c.inadequate()
-	if err == nil {
-		err = c.readAll()
+// serve reads until the connection rests or ends. It reports whether it rests.
+func (c *conn) serve() (rests bool) {
+	err := c.readAll()
+	if err == errRests {
+		return true
 	}
 	var ce connError
 	if errors.As(err, &ce) {
@@ -131,19 +133,20 @@ func (c *conn) serve() {
 	c.stateMu.Lock()
 	c.over = true
 	c.stateMu.Unlock()
+	return false
 }
 
 // inadequate returns an error if TLS is not as HTTP/2 has it.
 //
 // https://www.rfc-editor.org/rfc/rfc9113.html#section-9.2
 func (c *conn) inadequate() error {
-	if c.tls == nil || c.tls.Version >= tls.VersionTLS13 {
+	if c.TLS == nil || c.TLS.Version >= tls.VersionTLS13 {
 		return nil
 	}
-	if c.tls.Version < tls.VersionTLS12 {
+	if c.TLS.Version < tls.VersionTLS12 {
 		return connError{http2.ErrCodeInadequateSecurity, "tls_version"}
 	}
-	switch c.tls.CipherSuite {
+	switch c.TLS.CipherSuite {
 	// Those of crypto/tls that are not in the list of
 	// https://www.rfc-editor.org/rfc/rfc9113.html#appendix-A
 	case tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
@@ -177,11 +180,11 @@ func (c *conn) hello() {
 		c.pingTimer = time.AfterFunc(c.lim.sendPingTimeout, c.sendPing)
 	}
 	wait := settingsTimeout
-	if !c.saw {
+	if !c.SawPreface {
 		wait += prefaceTimeout
 	}
 	c.firstTimer = time.AfterFunc(wait, func() { c.timeOut("first_settings_timeout") })
-	c.flush() // unlocks
+	c.flushLater() // unlocks
 }
 
 // As in net/http.
@@ -203,10 +206,9 @@ func (c *conn) timeOut(reason string) {
 	c.nc.Close()
 }
 
-// readAll takes the client preface and then frames, until an error.
-func (c *conn) readAll() error {
-	defer c.in.release()
-	if !c.saw {
+// readPreface takes the client preface, with its SETTINGS.
+func (c *conn) readPreface() error {
+	if !c.SawPreface {
 		b, err := c.in.need(len(http2.ClientPreface))
 		if err != nil {
 			return err
@@ -222,6 +224,18 @@ func (c *conn) readAll() error {
 		return err
 	}
 	c.firstTimer.Stop()
+	return nil
+}
+
+// readAll takes frames until there is an error.
+func (c *conn) readAll() error {
+	defer c.in.release()
+	if !c.begun {
+		c.begun = true
+		if err := c.begin(); err != nil {
+			return err
+		}
+	}
 	for {
 		if err := c.readFrame(false); err != nil {
 			se, ok := err.(streamError)
@@ -270,6 +284,7 @@ func (c *conn) abort(ce connError) {
 		// Whoever writes must not wait for a client that does not read.
 		c.nc.SetWriteDeadline(time.Now().Add(lingerTimeout))
 		c.flush()
+		c.awaitWriter()
 		c.linger()
 	} else {
 		c.mu.Unlock()
@@ -325,10 +340,28 @@ func (c *conn) linger() {
 	}
 	c.nc.SetReadDeadline(time.Now().Add(lingerTimeout))
 	buf := make([]byte, 4<<10)
-	for range lingerBytes / len(buf) {
-		if _, err := c.nc.Read(buf); err != nil {
+	for n := 0; n < lingerBytes; {
+		m, err := c.nc.Read(buf)
+		if err != nil {
 			return
 		}
+		n += m
+	}
+}
+
+// awaitWriter returns when nobody writes any more, or has for too long.
+func (c *conn) awaitWriter() {
+	c.mu.Lock()
+	if !c.out.writing {
+		c.mu.Unlock()
+		return
+	}
+	written := make(chan struct{})
+	c.out.written = written
+	c.mu.Unlock()
+	select {
+	case <-written:
+	case <-time.After(lingerTimeout):
 	}
 }
 
@@ -449,11 +482,11 @@ func (c *conn) pong(data [8]byte) {
 	}
 }
 
-// flushDue writes the answers to frames, before the goroutine that reads waits.
+// flushDue has the answers to frames written, before the goroutine that reads waits.
 func (c *conn) flushDue() {
 	c.mu.Lock()
 	if c.out.due {
-		c.flushOnce()
+		c.flushLater()
 	} else {
 		c.mu.Unlock()
 	}
@@ -461,41 +494,54 @@ func (c *conn) flushDue() {
 
 // flush writes what is in the buffer, unless somebody is at that. mu is held, and is not
 // afterwards.
-func (c *conn) flush() { c.flushAs(false) }
-
-// flushOnce is flush for the goroutine that reads: what comes meanwhile another one writes, since
-// that may be a lot.
-func (c *conn) flushOnce() { c.flushAs(true) }
-
-func (c *conn) flushAs(once bool) {
-	o := &c.out
-	o.due = false
-	if o.writing || o.dead || len(o.buf) == 0 && !o.last {
+func (c *conn) flush() {
+	if !c.beginWrite() {
 		c.mu.Unlock()
 		return
 	}
-	o.writing = true
 	if c.running > 1 {
 		// The others are about to have something to write, too.
 		c.mu.Unlock()
 		runtime.Gosched()
 		c.mu.Lock()
 	}
-	c.write(once)
+	c.write()
+}
+
+// flushLater is flush for the goroutine that reads, which must not wait until the client does:
+// that may be after it has written more.
+func (c *conn) flushLater() {
+	begun := c.beginWrite()
+	c.mu.Unlock()
+	if begun {
+		c.s.workers.run(output{c})
+	}
+}
+
+// output is the task to write what is in the buffer.
+type output struct{ c *conn }
+
+func (o output) work() {
+	o.c.mu.Lock()
+	o.c.write()
+}
+
+// beginWrite reports whether there is something to write, and the caller is to do that. mu is
+// held.
+func (c *conn) beginWrite() bool {
+	o := &c.out
+	o.due = false
+	if o.writing || o.dead || len(o.buf) == 0 && !o.last {
+		return false
+	}
+	o.writing = true
+	return true
 }
 
 // write writes what is in the buffer. mu is held, and is not afterwards.
-func (c *conn) write(once bool) {
+func (c *conn) write() {
 	o := &c.out
-	for n := 0; len(o.buf) > 0; n++ {
-		if once && n > 0 {
-			c.mu.Unlock()
-			go func() {
-				c.mu.Lock()
-				c.write(false)
-			}()
-			return
-		}
+	for len(o.buf) > 0 {
 		b := o.buf
 		o.buf, o.spare = o.spare[:0], nil
 		c.mu.Unlock()
@@ -512,6 +558,10 @@ func (c *conn) write(once bool) {
 		o.wakeNext()
 	}
 	o.writing = false
+	if o.written != nil {
+		close(o.written)
+		o.written = nil
+	}
 	last := o.last && !o.dead
 	if last {
 		o.last, o.dead = false, true

@@ -424,7 +424,7 @@ func (h *headerBlock) request(st *stream) error {
 		Method: method, Host: authority, RequestURI: target, URL: &st.url,
 		Proto: "HTTP/2.0", ProtoMajor: 2,
 		Header: header, Body: http.NoBody,
-		RemoteAddr: h.c.remote, TLS: h.c.tls,
+		RemoteAddr: h.c.remote, TLS: h.c.TLS,
 	}
 	st.declared = -1
 	switch {

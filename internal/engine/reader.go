@@ -1,7 +1,9 @@
 package engine
 
 import (
+	"errors"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -32,9 +34,13 @@ type reader struct {
 	n    int
 	err  error
 
-	heard  atomic.Int64 // when something came last, in nanoseconds since 1970
-	timing bool         // whether anybody asks
-	before func()       // is called before each wait
+	heard  atomic.Int64  // when something came last, in nanoseconds since 1970
+	timing bool          // whether anybody asks
+	reads  atomic.Uint64 // of which something came
+	direct atomic.Bool   // raw is set
+	rests  bool          // it may be asked to: it is between two frames
+	peek   bool          // fill does not read
+	c      *conn
 }
 
 // A Filter is a connection that stands before another one until something is settled, and then
@@ -46,10 +52,11 @@ type Filter interface {
 	CountRead(n int)
 }
 
-func (in *reader) init(nc net.Conn) {
-	in.nc = nc
+func (in *reader) init(c *conn) {
+	in.c, in.nc = c, c.nc
+	in.timing = c.lim.sendPingTimeout > 0
 	in.fill = in.readSocket
-	in.setSocket(nc)
+	in.setSocket(c.nc)
 }
 
 func (in *reader) setSocket(nc net.Conn) {
@@ -62,6 +69,7 @@ func (in *reader) setSocket(nc net.Conn) {
 	case *net.UnixConn:
 		in.raw, _ = nc.SyscallConn()
 	}
+	in.direct.Store(in.raw != nil)
 }
 
 // last returns when something came.
@@ -75,6 +83,21 @@ func (in *reader) need(n int) ([]byte, error) {
 		}
 	}
 	return in.buf[in.r:in.w], nil
+}
+
+// needNext is need for the beginning of a frame. It returns errRests if there is none, and the
+// connection was asked to rest.
+func (in *reader) needNext(n int) ([]byte, error) {
+	in.rests = true
+	defer func() { in.rests = false }()
+	return in.need(n)
+}
+
+// await returns when there is something to read, or an error to be had.
+func (in *reader) await() {
+	in.peek = true
+	in.raw.Read(in.fill)
+	in.peek = false
 }
 
 // skip drops n octets that are buffered.
@@ -113,9 +136,7 @@ func (in *reader) more() error {
 	switch {
 	case in.r == in.w:
 		in.r, in.w = 0, 0
-		if in.before != nil {
-			in.before()
-		}
+		in.c.flushDue()
 		if in.raw == nil {
 			in.unfilter()
 		}
@@ -124,15 +145,21 @@ func (in *reader) more() error {
 		in.r = 0
 	case in.w == len(in.buf):
 		in.grow()
-	case in.before != nil:
-		in.before() // the rest of a frame may be long in coming
+	default:
+		in.c.flushDue() // the rest of a frame may be long in coming
 	}
 	if in.raw == nil {
 		return in.moreOf(in.nc)
 	}
 	in.n, in.err = 0, nil
 	if err := in.raw.Read(in.fill); err != nil {
-		return err
+		switch {
+		case !errors.Is(err, os.ErrDeadlineExceeded) || !in.c.askedToRest():
+			return err
+		case in.rests && in.r == in.w:
+			return errRests
+		}
+		return nil
 	}
 	if f, ok := in.nc.(Filter); ok {
 		f.CountRead(in.n)
@@ -172,6 +199,7 @@ func (in *reader) moreOf(nc net.Conn) error {
 
 func (in *reader) read(n int, err error) error {
 	in.w += n
+	in.reads.Add(1)
 	if n > 0 && in.timing {
 		in.heard.Store(time.Now().UnixNano())
 	}

@@ -12,6 +12,9 @@ const canReadSockets = true
 
 // readSocket reads into the buffer, which it holds only if there is something to read.
 func (in *reader) readSocket(fd uintptr) (done bool) {
+	if in.peek {
+		return canRead(int(fd))
+	}
 	if in.buf == nil {
 		in.buf = inPool.Get().(*[inSize]byte)[:]
 	}
@@ -33,5 +36,19 @@ func (in *reader) readSocket(fd uintptr) (done bool) {
 			in.n = n
 		}
 		return true
+	}
+}
+
+// canRead reports whether a read would return at once.
+func canRead(fd int) bool {
+	for {
+		var b [1]byte
+		switch _, _, err := syscall.Recvfrom(fd, b[:], syscall.MSG_PEEK); err {
+		case syscall.EINTR:
+		case syscall.EAGAIN:
+			return false
+		default:
+			return true
+		}
 	}
 }

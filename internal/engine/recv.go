@@ -13,7 +13,7 @@ const maxControl = 16 << 10
 
 // readFrame reads a frame and does what it says.
 func (c *conn) readFrame(first bool) error {
-	b, err := c.in.need(headerLen)
+	b, err := c.in.needNext(headerLen)
 	if err != nil {
 		return err
 	}

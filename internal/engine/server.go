@@ -1,7 +1,7 @@
 // Package engine serves HTTP/2 connections with an http.Handler.
 //
-// One goroutine for each connection reads, parses and decodes; handlers run in goroutines that
-// are used again. A handler appends its frames to the connection's buffer itself, and whoever
+// One goroutine for each connection reads, parses and decodes, unless the connection is idle;
+// handlers run in goroutines that are used again, and it is one of these. A handler appends its frames to the connection's buffer itself, and whoever
 // finds nobody writing writes all that is there.
 package engine
 
@@ -9,7 +9,6 @@ import (
 	"context"
 	"crypto/tls"
 	"log"
-	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -20,15 +19,19 @@ import (
 type Server struct {
 	hs *http.Server
 
-	mu      sync.Mutex
-	conns   map[*conn]bool
-	closing bool
+	mu       sync.Mutex
+	conns    map[*conn]bool
+	closing  bool
+	awake    map[*conn]uint64 // those that a worker reads from: reads at the last sweep
+	sweeping bool             // a timer is set
 
 	workers workers
 }
 
 // New returns a Server for the connections of hs. Its fields are read as each one begins.
-func New(hs *http.Server) *Server { return &Server{hs: hs, conns: make(map[*conn]bool)} }
+func New(hs *http.Server) *Server {
+	return &Server{hs: hs, conns: make(map[*conn]bool), awake: make(map[*conn]uint64)}
+}
 
 // Options are of one connection.
 type Options struct {
@@ -37,27 +40,6 @@ type Options struct {
 	// SawPreface says that the 24 octets of the client preface have been read.
 	SawPreface bool
 	TLS        *tls.ConnectionState // nil in cleartext
-}
-
-// Serve serves a connection, and returns when it has ended.
-func (s *Server) Serve(nc net.Conn, o Options) {
-	c := newConn(s, nc, o)
-	c.hello() // before any GOAWAY
-	s.workers.open(1)
-	s.mu.Lock()
-	s.conns[c] = true
-	closing := s.closing
-	s.mu.Unlock()
-	defer func() {
-		s.mu.Lock()
-		delete(s.conns, c)
-		s.mu.Unlock()
-		s.workers.open(-1)
-	}()
-	if closing {
-		c.shutdown()
-	}
-	c.serve()
 }
 
 // Shutdown makes every connection end when its streams have, and does not wait.

@@ -104,8 +104,8 @@ func (c *conn) open(h *headerBlock) error {
 	return nil
 }
 
-// handle runs the handler.
-func (st *stream) handle() {
+// work runs the handler.
+func (st *stream) work() {
 	finished := false
 	defer func() {
 		if !finished {
@@ -115,7 +115,7 @@ func (st *stream) handle() {
 	if st.tooLarge {
 		st.resp.headerTooLarge()
 	} else {
-		st.c.handler.ServeHTTP(&st.resp, st.req)
+		st.c.Handler.ServeHTTP(&st.resp, st.req)
 	}
 	st.resp.finish()
 	finished = true
@@ -198,7 +198,7 @@ func (st *stream) end(err error) {
 	st.rouse()
 	none := len(c.streams) == 0
 	c.endIfDone()
-	c.flushOnce()
+	c.flushLater()
 	if none {
 		c.tellState()
 	}
@@ -242,7 +242,7 @@ func (c *conn) resetStream(se streamError) {
 		c.noteReset(se.id)
 	}
 	over := len(c.out.buf) > maxControlQueue
-	c.flushOnce()
+	c.flushLater()
 	if st != nil {
 		st.ctx.cancel()
 		if st.body != nil {

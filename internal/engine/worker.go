@@ -5,8 +5,11 @@ import (
 	"time"
 )
 
-// A worker runs handlers, one after the other, so that their stacks need not grow each time.
-type worker chan *stream
+// A task is a stream, whose handler is to run, or a connection that is to be read from.
+type task interface{ work() }
+
+// A worker does one task after the other, so that its stack need not grow each time.
+type worker chan task
 
 const (
 	maxIdleWorkers = 1024            // of a Server
@@ -26,25 +29,25 @@ type idleWorker struct {
 	since time.Time
 }
 
-// run has a worker run the handler of st.
-func (ws *workers) run(st *stream) {
+// run has a worker do t.
+func (ws *workers) run(t task) {
 	ws.mu.Lock()
 	if n := len(ws.idle); n > 0 {
 		w := ws.idle[n-1].worker
 		ws.idle = ws.idle[:n-1]
 		ws.mu.Unlock()
-		w <- st
+		w <- t
 		return
 	}
 	ws.mu.Unlock()
 	w := make(worker, 1)
-	w <- st
+	w <- t
 	go ws.work(w)
 }
 
 func (ws *workers) work(w worker) {
-	for st := range w {
-		st.handle()
+	for t := range w {
+		t.work()
 		if !ws.rest(w) {
 			return
 		}

@@ -24,12 +24,13 @@ type writer struct {
 	nc      net.Conn
 	timeout time.Duration // of each write; 0: none
 
-	buf     []byte // to be written
-	spare   []byte // empty
-	writing bool   // somebody is at it
-	dead    bool   // it cannot be written to
-	last    bool   // the connection is closed when buf is written
-	due     bool   // buf holds what the goroutine that reads is to write when it has nothing to read
+	buf     []byte        // to be written
+	spare   []byte        // empty
+	writing bool          // somebody is at it
+	written chan struct{} // is closed when not, unless nil
+	dead    bool          // it cannot be written to
+	last    bool          // the connection is closed when buf is written
+	due     bool          // buf holds what the goroutine that reads is to write when it has nothing to read
 
 	window     int64 // for DATA to the client
 	earned     int64 // WINDOW_UPDATE frames that what was sent gives reason for
@@ -194,7 +195,7 @@ func (c *conn) credit(st *stream, n int) {
 		c.out.buf = appendWindowUpdate(c.out.buf, st.id, uint32(n))
 	}
 	c.creditConn(n)
-	c.flushOnce()
+	c.flushLater()
 }
 
 // creditRead gives back n octets of the connection window and m of the one of st.

@@ -1,0 +1,116 @@
+package engine
+
+import (
+	"errors"
+	"net"
+	"time"
+)
+
+// sweepInterval is how often connections are looked for from which nothing has come since the
+// last time.
+const sweepInterval = time.Second
+
+// aLongTimeAgo is a deadline that ends a wait at once.
+var aLongTimeAgo = time.Unix(1, 0)
+
+// errRests says that nothing is to be read, and has not been for a while.
+var errRests = errors.New("http2: the connection rests")
+
+// Serve serves a connection, and returns when it has ended.
+//
+// A worker reads from it. When nothing has come for a while, the worker is free for others, and
+// the caller's goroutine waits for more: it has done nothing else, so that its stack has stayed
+// small.
+func (s *Server) Serve(nc net.Conn, o Options) {
+	c := &conn{s: s, nc: nc, Options: o, rested: make(chan bool, 1)}
+	s.workers.open(1)
+	defer s.workers.open(-1)
+	for s.workers.run(c); <-c.rested; s.workers.run(c) {
+		c.in.await()
+	}
+	if c.panicked != nil {
+		panic(c.panicked)
+	}
+}
+
+// work reads from the connection until it rests or has ended.
+func (c *conn) work() {
+	s := c.s
+	rests := false
+	defer func() {
+		s.mu.Lock()
+		delete(s.awake, c)
+		if !rests {
+			delete(s.conns, c)
+		}
+		s.mu.Unlock()
+		if !rests {
+			c.panicked = recover() // of a hook of the user
+		}
+		c.rested <- rests
+	}()
+	s.wake(c)
+	rests = c.serve()
+}
+
+// add notes that c has said hello. It reports whether it came too late.
+func (s *Server) add(c *conn) (closing bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.conns[c] = true
+	return s.closing
+}
+
+// wake notes that a worker reads from c.
+func (s *Server) wake(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.awake[c] = 1<<64 - 1
+	if !s.sweeping {
+		s.sweeping = true
+		time.AfterFunc(sweepInterval, s.sweep)
+	}
+}
+
+// sweep asks connections to rest that nothing has come from.
+func (s *Server) sweep() {
+	var idle []*conn
+	s.mu.Lock()
+	for c, before := range s.awake {
+		reads := c.in.reads.Load()
+		if reads == before {
+			idle = append(idle, c)
+		}
+		s.awake[c] = reads
+	}
+	s.sweeping = len(s.awake) > 0
+	if s.sweeping {
+		time.AfterFunc(sweepInterval, s.sweep)
+	}
+	s.mu.Unlock()
+	for _, c := range idle {
+		c.askToRest()
+	}
+}
+
+// askToRest ends the wait of the worker that reads.
+func (c *conn) askToRest() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err == nil && c.in.direct.Load() {
+		c.asked = true
+		c.nc.SetReadDeadline(aLongTimeAgo)
+	}
+}
+
+// askedToRest reports whether it was that which ended a wait.
+func (c *conn) askedToRest() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.asked || c.err != nil { // there are other deadlines when it ends
+		return false
+	}
+	c.asked = false
+	c.nc.SetReadDeadline(time.Time{})
+	return true
+}

@@ -1,0 +1,220 @@
+package engine
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+)
+
+// A tcpConn is a client of a Server on a socket.
+type tcpConn struct {
+	t *testing.T
+	s *Server
+	net.Conn
+	fr    *http2.Framer
+	ended chan bool // closed when Serve has returned
+	next  uint32
+}
+
+func dialTCP(t *testing.T, h http.HandlerFunc) *tcpConn {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c := &tcpConn{t: t, s: New(&http.Server{ErrorLog: log.New(io.Discard, "", 0)}), ended: make(chan bool), next: 1}
+	go func() {
+		defer close(c.ended)
+		nc, err := l.Accept()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		c.s.Serve(nc, Options{Context: t.Context(), Handler: h})
+	}()
+	if c.Conn, err = net.Dial("tcp", l.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		c.Close()
+		<-c.ended
+	})
+	c.SetDeadline(time.Now().Add(30 * time.Second))
+	c.fr = http2.NewFramer(c, c)
+	c.fr.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+	c.Write(append([]byte(http2.ClientPreface), appendSettings(nil)...))
+	return c
+}
+
+// get makes a request, of which before sends a part, and checks the response.
+func (c *tcpConn) get(before func(request []byte) []byte) {
+	c.t.Helper()
+	id := c.next
+	c.next += 2
+	request := frame(http2.FrameHeaders, http2.FlagHeadersEndHeaders|http2.FlagHeadersEndStream, id, get(fmt.Sprint("/", id)))
+	if before != nil {
+		request = before(request)
+	}
+	c.Write(request)
+	var body []byte
+	for {
+		f, err := c.fr.ReadFrame()
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		if f, ok := f.(*http2.DataFrame); ok && f.StreamID == id {
+			body = append(body, f.Data()...)
+			if f.StreamEnded() {
+				break
+			}
+		}
+	}
+	if want := fmt.Sprint("GET /", id); string(body) != want {
+		c.t.Fatalf("stream %d: %q, want %q", id, body, want)
+	}
+}
+
+func (c *tcpConn) isAwake() bool {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	return len(c.s.awake) > 0
+}
+
+// rest returns when no worker reads from the connection.
+func (c *tcpConn) rest() {
+	c.t.Helper()
+	for end := time.Now().Add(10 * time.Second); c.isAwake(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			c.t.Fatal("the connection does not rest")
+		}
+		c.s.sweep()
+	}
+}
+
+func echoPath(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Method, " ", r.URL) }
+
+func TestRest(t *testing.T) {
+	if !canReadSockets {
+		t.Skip("connections do not rest on this system")
+	}
+	c := dialTCP(t, echoPath)
+	for range 20 {
+		c.get(nil)
+		c.rest()
+	}
+	c.get(func(request []byte) []byte {
+		c.Write(request[:12])
+		time.Sleep(10 * time.Millisecond)
+		for range 5 { // in the midst of a frame it does not
+			c.s.sweep()
+			time.Sleep(time.Millisecond)
+		}
+		if !c.isAwake() {
+			t.Error("rests although a frame has begun")
+		}
+		return request[12:]
+	})
+	c.rest()
+	c.s.Shutdown()
+	for going := false; ; {
+		f, err := c.fr.ReadFrame()
+		if err == io.EOF && going {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch f := f.(type) {
+		case *http2.GoAwayFrame:
+			going = true
+		case *http2.PingFrame:
+			c.fr.WritePing(true, f.Data)
+		}
+	}
+	c.Close()
+	<-c.ended
+}
+
+// The client closes, or resets the connection, while it rests.
+func TestRestClosed(t *testing.T) {
+	if !canReadSockets {
+		t.Skip("connections do not rest on this system")
+	}
+	for _, reset := range []bool{false, true} {
+		c := dialTCP(t, echoPath)
+		c.get(nil)
+		c.rest()
+		if reset {
+			c.Conn.(*net.TCPConn).SetLinger(0)
+		}
+		c.Close()
+		select {
+		case <-c.ended:
+		case <-time.After(10 * time.Second):
+			t.Fatal("still served")
+		}
+	}
+}
+
+// Nothing is lost when connections are asked to rest all the time.
+func TestRestless(t *testing.T) {
+	c := dialTCP(t, echoPath)
+	stop, stopped := make(chan bool), make(chan bool)
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				c.s.sweep()
+			}
+		}
+	}()
+	for range 1000 {
+		c.get(nil)
+	}
+	close(stop)
+	<-stopped
+}
+
+// What the server has to say does not keep it from reading: a client may write before it reads.
+func TestReadsWithoutReader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := net.Pipe()
+		s := New(&http.Server{ErrorLog: log.New(io.Discard, "", 0)})
+		go s.Serve(server, Options{Context: t.Context(), Handler: http.HandlerFunc(echoPath)})
+		client.SetDeadline(time.Now().Add(time.Minute))
+		send := append([]byte(http2.ClientPreface), appendSettings(nil)...)
+		for i := range 10 {
+			send = appendPing(send, false, [8]byte{byte(i)})
+		}
+		send = append(send, frame(http2.FrameHeaders, http2.FlagHeadersEndHeaders, 1, get("/"))...)
+		send = append(send, frame(http2.FrameData, 0, 1, bytes.Repeat([]byte("x"), 1<<14))...)
+		for _, b := range send {
+			if _, err := client.Write([]byte{b}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		fr := http2.NewFramer(client, client)
+		for pongs := 0; pongs < 10; {
+			f, err := fr.ReadFrame()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f, ok := f.(*http2.PingFrame); ok && f.IsAck() {
+				pongs++
+			}
+		}
+		client.Close()
+	})
+}
