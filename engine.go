@@ -68,7 +68,7 @@ func newEngine(h *handler, front *http.Server, addr net.Addr) engine {
 	e.server.Protocols.SetUnencryptedHTTP2(true)
 	e.server.Protocols.SetHTTP1(true) // to be told where net/http does not speak HTTP/2
 	e.server.BaseContext = wrapBaseContext(nil)
-	if h.s.Engine == EngineH2C {
+	if h.s.Engine != EngineNetHTTP {
 		useEngine(e.server)
 	}
 	if front == nil {

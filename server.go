@@ -112,7 +112,7 @@ func ConfigureServer(hs *http.Server, s *Server) error {
 	protocols.SetUnencryptedHTTP2(!s.DisablePriorKnowledge || !s.DisableUpgrade)
 	hs.Protocols = &protocols
 	hs.HTTP2 = s.fitWindows(hs.HTTP2)
-	if s.Engine == EngineH2C {
+	if s.Engine != EngineNetHTTP {
 		useEngine(hs)
 	}
 

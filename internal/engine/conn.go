@@ -20,7 +20,7 @@ type conn struct {
 	Options
 	base   context.Context
 	remote string
-	lim    limits
+	lim    *limits
 
 	rested   chan bool // receives when no worker reads: whether it rests, or has ended
 	begun    bool
@@ -93,8 +93,7 @@ func (e streamError) Error() string { return "http2: stream: " + e.code.String()
 func (c *conn) begin() error {
 	c.base = withValue(withValue(c.Context, http.LocalAddrContextKey, c.nc.LocalAddr()), http.ServerContextKey, c.s.hs)
 	c.remote = c.nc.RemoteAddr().String()
-	c.lim = limitsOf(c.s.hs)
-	c.streams = make(map[uint32]*stream)
+	c.lim = c.s.limits()
 	c.peer = peerSettings{maxFrame: minMaxFrame, initialWindow: initialWindow, maxHeaderList: 1<<32 - 1}
 	c.in.init(c)
 	c.block.init(c)
@@ -121,6 +120,13 @@ func withValue(ctx context.Context, key, value any) context.Context {
 func (c *conn) serve() (rests bool) {
 	err := c.readAll()
 	if err == errRests {
+		c.block.forget()
+		c.mu.Lock()
+		c.out.forget()
+		if len(c.streams) == 0 {
+			c.streams = nil
+		}
+		c.mu.Unlock()
 		return true
 	}
 	var ce connError
@@ -223,7 +229,10 @@ func (c *conn) readPreface() error {
 	if err := c.readFrame(true); err != nil {
 		return err
 	}
+	c.mu.Lock()
 	c.firstTimer.Stop()
+	c.firstTimer = nil
+	c.mu.Unlock()
 	return nil
 }
 

@@ -32,6 +32,7 @@ type headerBlock struct {
 	count   int    // fields
 	wrong   string // why the request is malformed
 	tooMuch bool   // the list is above the limit
+	special bool   // a field among them means something to this package
 
 	canonical map[string]string // names of fields, as http.Header has them
 }
@@ -137,6 +138,9 @@ func (c *conn) padding(f frameHeader, padded http2.Flags) (padding, error) {
 	return padding{n, f.length - 1}, nil
 }
 
+// forget frees what only the next block would have use for.
+func (h *headerBlock) forget() { h.fields, h.canonical = nil, nil }
+
 func (h *headerBlock) begin(stream uint32, end bool) {
 	if h.dec == nil {
 		h.dec = hpack.NewDecoder(h.c.lim.decoderTable, nil)
@@ -238,18 +242,17 @@ func (h *headerBlock) finish() error {
 		return connError{http2.ErrCodeCompression, "header_compression"}
 	}
 	c := h.c
-	c.mu.Lock()
-	st := c.streams[h.stream]
-	gone := c.draining && h.stream > c.goneAt
-	c.mu.Unlock()
-	switch {
-	case st != nil:
-		return st.recvTrailers(h)
-	case h.stream <= c.lastSeen:
-		// https://www.rfc-editor.org/rfc/rfc9113.html#section-5.1-7.14
-		if c.wasReset(h.stream) {
+	if h.stream <= c.lastSeen {
+		c.mu.Lock()
+		st := c.streams[h.stream]
+		c.mu.Unlock()
+		switch {
+		case st != nil:
+			return st.recvTrailers(h)
+		case c.wasReset(h.stream):
 			return nil
 		}
+		// https://www.rfc-editor.org/rfc/rfc9113.html#section-5.1-7.14
 		return connError{http2.ErrCodeStreamClosed, "headers_closed"}
 	}
 	c.lastSeen = h.stream
@@ -259,7 +262,13 @@ func (h *headerBlock) finish() error {
 	if h.wrong == "" && !h.tooMuch {
 		h.checkPseudo()
 	}
-	if h.wrong != "" && !gone {
+	if h.wrong != "" {
+		c.mu.Lock()
+		gone := c.draining && h.stream > c.goneAt
+		c.mu.Unlock()
+		if gone {
+			return nil
+		}
 		return streamError{h.stream, http2.ErrCodeProtocol, h.wrong}
 	}
 	return c.open(h)
@@ -284,6 +293,8 @@ func (h *headerBlock) check(f *hpack.HeaderField) {
 		if f.Value != "trailers" {
 			h.fault("field_te")
 		}
+	case "host", "expect", "trailer", "content-length", "priority":
+		h.special = true
 	}
 }
 
@@ -413,12 +424,14 @@ func (h *headerBlock) request(st *stream) error {
 	header := h.header()
 	method, target := h.pseudo[pseudoMethod], h.pseudo[pseudoPath]
 	authority := h.pseudo[pseudoAuthority]
-	// https://www.rfc-editor.org/rfc/rfc9113.html#section-8.3.1-2.3.3
-	if hosts, ok := header["Host"]; ok {
-		if authority == "" {
-			authority = hosts[0]
+	if h.special {
+		// https://www.rfc-editor.org/rfc/rfc9113.html#section-8.3.1-2.3.3
+		if hosts, ok := header["Host"]; ok {
+			if authority == "" {
+				authority = hosts[0]
+			}
+			delete(header, "Host")
 		}
-		delete(header, "Host")
 	}
 	r := http.Request{
 		Method: method, Host: authority, RequestURI: target, URL: &st.url,
@@ -440,12 +453,17 @@ func (h *headerBlock) request(st *stream) error {
 			return streamError{h.stream, http2.ErrCodeProtocol, "path"}
 		}
 	}
-	if v, ok := header["Expect"]; ok && httpguts.HeaderValuesContainsToken(v, "100-continue") {
-		st.expects = true
-		delete(header, "Expect") // as net/http does
-	}
-	if v, ok := header["Trailer"]; ok {
-		h.declareTrailers(&r, v)
+	if h.special {
+		if v, ok := header["Expect"]; ok && httpguts.HeaderValuesContainsToken(v, "100-continue") {
+			st.expects = true
+			delete(header, "Expect") // as net/http does
+		}
+		if v, ok := header["Trailer"]; ok {
+			h.declareTrailers(&r, v)
+		}
+		if v, ok := header["Priority"]; ok {
+			st.priority = parsePriority(v[0])
+		}
 	}
 	err := h.length(st, &r)
 	st.req = r.WithContext(&st.ctx)
@@ -504,7 +522,7 @@ func (h *headerBlock) declareTrailers(r *http.Request, values []string) {
 //
 // https://www.rfc-editor.org/rfc/rfc9113.html#section-8.1.1-6
 func (h *headerBlock) length(st *stream, r *http.Request) error {
-	if v, ok := r.Header["Content-Length"]; ok {
+	if v := r.Header["Content-Length"]; h.special && len(v) > 0 {
 		n, err := strconv.ParseUint(v[0], 10, 63)
 		if err != nil || len(v[0]) == 0 || v[0][0] == '+' {
 			return streamError{h.stream, http2.ErrCodeProtocol, "content_length"}

@@ -33,7 +33,7 @@ type response struct {
 	n   int // octets in it
 
 	snap     []field // header, at WriteHeader
-	fields   [8]field
+	fields   [2]field
 	trailers []string // names that were declared
 }
 

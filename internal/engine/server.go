@@ -17,7 +17,8 @@ import (
 // A Server has the HTTP/2 connections of an [http.Server]. All of that which concerns HTTP/2
 // holds for them: timeouts, limits, HTTP2, ErrorLog.
 type Server struct {
-	hs *http.Server
+	hs     *http.Server
+	limits func() *limits
 
 	mu       sync.Mutex
 	conns    map[*conn]bool
@@ -28,9 +29,14 @@ type Server struct {
 	workers workers
 }
 
-// New returns a Server for the connections of hs. Its fields are read as each one begins.
+// New returns a Server for the connections of hs. Its fields are read as the first one begins.
 func New(hs *http.Server) *Server {
-	return &Server{hs: hs, conns: make(map[*conn]bool), awake: make(map[*conn]uint64)}
+	return &Server{
+		hs:     hs,
+		limits: sync.OnceValue(func() *limits { return limitsOf(hs) }),
+		conns:  make(map[*conn]bool),
+		awake:  make(map[*conn]uint64),
+	}
 }
 
 // Options are of one connection.
@@ -95,7 +101,7 @@ const (
 	fieldOverhead       = 32 // https://www.rfc-editor.org/rfc/rfc9113.html#section-6.5.2
 )
 
-func limitsOf(hs *http.Server) limits {
+func limitsOf(hs *http.Server) *limits {
 	var conf http.HTTP2Config
 	if hs.HTTP2 != nil {
 		conf = *hs.HTTP2
@@ -110,7 +116,7 @@ func limitsOf(hs *http.Server) limits {
 	if headerBytes <= 0 {
 		headerBytes = http.DefaultMaxHeaderBytes
 	}
-	l := limits{
+	l := &limits{
 		maxStreams:       uint32(within(conf.MaxConcurrentStreams, 1, 1<<31-1, defaultMaxStreams)),
 		maxFrame:         within(conf.MaxReadFrameSize, minMaxFrame, maxMaxFrame, defaultMaxFrame),
 		maxHeaderList:    headerBytes + 10*fieldOverhead,

@@ -43,7 +43,7 @@ type stream struct {
 
 // open begins a stream, and has its handler run.
 func (c *conn) open(h *headerBlock) error {
-	st := &stream{c: c, id: h.stream}
+	st := &stream{c: c, id: h.stream, priority: priority{urgency: defaultUrgency}}
 	st.ctx.init(c.base)
 	st.resp.st = st
 	if err := h.request(st); err != nil {
@@ -81,15 +81,15 @@ func (c *conn) open(h *headerBlock) error {
 	}
 	st.window = c.peer.initialWindow
 	st.remoteEnded = h.end
-	st.priority.urgency = defaultUrgency
+	if c.streams == nil {
+		c.streams = make(map[uint32]*stream)
+	}
 	c.streams[st.id] = st
 	c.opened++
 	c.running++
-	if len(c.streams) == 1 && c.idleTimer != nil {
+	first := len(c.streams) == 1
+	if first && c.idleTimer != nil {
 		c.idleTimer.Stop()
-	}
-	if v := st.req.Header["Priority"]; len(v) > 0 {
-		st.priority = parsePriority(v[0])
 	}
 	if c.lim.writeTimeout > 0 {
 		st.writeDeadline = time.AfterFunc(c.lim.writeTimeout, st.writeExpired)
@@ -99,7 +99,9 @@ func (c *conn) open(h *headerBlock) error {
 	if c.lim.readTimeout > 0 && st.body != nil {
 		st.body.setDeadline(time.Now().Add(c.lim.readTimeout))
 	}
-	c.tellState()
+	if first {
+		c.tellState()
+	}
 	c.s.workers.run(st)
 	return nil
 }

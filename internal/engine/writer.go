@@ -37,10 +37,13 @@ type writer struct {
 	lastStream uint32
 	queue      []*stream // that have DATA to send and may not yet, in the order of their turn
 
-	enc     *hpack.Encoder
-	encoded bytes.Buffer
-	table   uint32 // size of the dynamic table
-	limit   uint32 // of it, whatever the client would allow
+	enc       *hpack.Encoder
+	encoded   bytes.Buffer
+	fieldList []hpack.HeaderField // of the block that is being made
+	repeated  []hpack.HeaderField // of the one that encoded holds, if it may be sent again
+	table     uint32              // size of the dynamic table
+	emptied   bool                // what the client has of it is not that of enc
+	limit     uint32              // of it, whatever the client would allow
 }
 
 // updatesPerFrame is how many WINDOW_UPDATE frames a frame of a response gives reason for, and
@@ -49,6 +52,9 @@ const (
 	updatesPerFrame = 2
 	updateSize      = 1 << 10
 )
+
+// maxRepeated is how many fields a block has at the most that is kept to be sent again.
+const maxRepeated = 32
 
 // maxKeptBlock is how much memory for header blocks a connection keeps, in octets.
 const maxKeptBlock = 4 << 10
@@ -105,8 +111,10 @@ func (o *writer) write(b []byte) error {
 // setTableSize bounds the dynamic table of the encoder.
 func (o *writer) setTableSize(n uint32) {
 	if n != o.table {
+		enc := o.encoder()
 		o.table = n
-		o.encoder().SetMaxDynamicTableSize(n)
+		o.repeated = nil
+		enc.SetMaxDynamicTableSize(n)
 	}
 }
 
@@ -114,23 +122,59 @@ func (o *writer) encoder() *hpack.Encoder {
 	if o.enc == nil {
 		o.enc = hpack.NewEncoder(&o.encoded)
 		o.enc.SetMaxDynamicTableSizeLimit(o.limit)
+		if o.emptied {
+			// The client is told of both.
+			// https://www.rfc-editor.org/rfc/rfc7541.html#section-4.2
+			o.enc.SetMaxDynamicTableSize(0)
+			o.enc.SetMaxDynamicTableSize(o.table)
+		}
 	}
 	return o.enc
 }
 
 // begin begins a header block.
-func (o *writer) begin() {
-	o.encoder()
-	o.encoded.Reset()
-}
+func (o *writer) begin() { o.fieldList = o.fieldList[:0] }
 
 func (o *writer) field(name, value string) {
-	o.enc.WriteField(hpack.HeaderField{Name: name, Value: value})
+	o.fieldList = append(o.fieldList, hpack.HeaderField{Name: name, Value: value})
+}
+
+// encode encodes the fields. One response is often like the other, and is a list of indices,
+// which leaves the dynamic table as it is: then the block is that of the last such list.
+func (o *writer) encode() []byte {
+	if len(o.repeated) > 0 && slices.Equal(o.fieldList, o.repeated) {
+		return o.encoded.Bytes()
+	}
+	o.repeated = o.repeated[:0]
+	o.encoded.Reset()
+	enc := o.encoder()
+	for _, f := range o.fieldList {
+		enc.WriteField(f)
+	}
+	block := o.encoded.Bytes()
+	if len(block) != len(o.fieldList) || len(block) > maxRepeated {
+		return block
+	}
+	for _, b := range block {
+		// https://www.rfc-editor.org/rfc/rfc7541.html#section-6.1
+		if b <= 0x80 || b == 0xff {
+			return block
+		}
+	}
+	o.repeated = append(o.repeated, o.fieldList...)
+	return block
+}
+
+// forget frees what only the next response would have use for, the dynamic table included.
+func (o *writer) forget() {
+	o.fieldList, o.repeated, o.encoded = nil, nil, bytes.Buffer{}
+	o.emptied = o.emptied || o.enc != nil
+	o.enc = nil
 }
 
 // finish appends the frames of the block.
 func (o *writer) finish(stream uint32, end bool, maxFrame int) {
-	block := o.encoded.Bytes()
+	block := o.encode()
 	kind, flags := http2.FrameHeaders, http2.Flags(0)
 	if end {
 		flags = http2.FlagHeadersEndStream
@@ -147,6 +191,10 @@ func (o *writer) finish(stream uint32, end bool, maxFrame int) {
 	if o.encoded.Cap() > maxKeptBlock {
 		o.encoded = bytes.Buffer{}
 	}
+	if cap(o.fieldList) > maxRepeated {
+		o.fieldList = nil
+	}
+	clear(o.fieldList)
 }
 
 // wakeNext lets the next stream go on that has something to send and may: of those that are the

@@ -7,12 +7,15 @@ import (
 	"net"
 	"sync"
 	"syscall"
+	"time"
 )
 
 const (
 	wantIdle   = 10_000
 	otherFiles = 500 // that a process may have open
 	warmUp     = 100 // connections that come and go first
+
+	restFor = 8 * time.Second
 )
 
 // upgraded is behind the names of servers whose idle connections were upgraded.
@@ -41,7 +44,7 @@ func idleGroup() *group {
 	base := direct(subject{name: netHTTP2})
 	g := &group{
 		name: "idle", title: "Idle connections",
-		about: "Connections of raw sockets, by prior knowledge or upgraded, that have had one response each and are quiet. What the server has in memory " +
+		about: "Connections of raw sockets, by prior knowledge or upgraded, that have had one response each and been quiet for eight seconds. What the server has in memory " +
 			"with them, less what it had without, by connection: resident memory of the process, and the heap and stacks of Go, after all garbage was " +
 			"freed. Every round has a new server.",
 		subjects: []*subject{
@@ -74,6 +77,7 @@ func beginIdle(_ context.Context, srv *server, o options) (func(context.Context)
 		if err := conns.open(srv, o.idle); err != nil {
 			return v, err
 		}
+		time.Sleep(restFor)
 		residentThen, heapThen, err := srv.memory()
 		n := float64(o.idle)
 		return sample{float64(residentThen-resident) / n, float64(heapThen-heap) / n}, err
