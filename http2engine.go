@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	h2engine "github.com/seed78dc1b7f/h2c/internal/engine"
+	"github.com/seed78dc1b7f/h2c/internal/splice"
 )
 
 // useEngine has hs serve HTTP/2 by the engine of this library: net/http gives it the
@@ -22,6 +23,9 @@ func useEngine(hs *http.Server) {
 	}
 	hs.TLSNextProto["unencrypted_http2"] = func(_ *http.Server, tc *tls.Conn, h http.Handler) {
 		nc := tc.NetConn().(interface{ UnencryptedNetConn() net.Conn }).UnencryptedNetConn()
+		if c, ok := nc.(*splice.Conn); ok {
+			c.Take() // it reads before it writes
+		}
 		e.Serve(nc, h2engine.Options{Context: baseContext(h), Handler: h, SawPreface: true})
 	}
 	hs.TLSNextProto["h2"] = func(_ *http.Server, tc *tls.Conn, h http.Handler) {

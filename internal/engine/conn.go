@@ -190,7 +190,12 @@ func (c *conn) hello() {
 		wait += prefaceTimeout
 	}
 	c.firstTimer = time.AfterFunc(wait, func() { c.timeOut("first_settings_timeout") })
-	c.flushLater() // unlocks
+	if c.in.direct.Load() {
+		c.flush() // unlocks, and need not wait: there is room in an empty socket
+		return
+	}
+	c.out.due = true
+	c.mu.Unlock()
 }
 
 // As in net/http.
@@ -531,8 +536,14 @@ func (c *conn) flushLater() {
 type output struct{ c *conn }
 
 func (o output) work() {
-	o.c.mu.Lock()
-	o.c.write()
+	c := o.c
+	c.mu.Lock()
+	if c.running > 0 {
+		c.mu.Unlock()
+		runtime.Gosched() // their responses may go with it
+		c.mu.Lock()
+	}
+	c.write()
 }
 
 // beginWrite reports whether there is something to write, and the caller is to do that. mu is

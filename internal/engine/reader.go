@@ -50,6 +50,8 @@ type Filter interface {
 	Settled() net.Conn
 	// CountRead notes that n octets were read from it.
 	CountRead(n int)
+	// Ready reports whether a Read is sure to return at once.
+	Ready() bool
 }
 
 func (in *reader) init(c *conn) {
@@ -136,10 +138,10 @@ func (in *reader) more() error {
 	switch {
 	case in.r == in.w:
 		in.r, in.w = 0, 0
-		in.c.flushDue()
-		if in.raw == nil {
-			in.unfilter()
+		if in.raw == nil && in.unfilter() {
+			break
 		}
+		in.c.flushDue()
 	case in.w == len(in.buf) && len(in.buf) == inSize:
 		in.w = copy(in.buf, in.buf[in.r:in.w])
 		in.r = 0
@@ -167,13 +169,18 @@ func (in *reader) more() error {
 	return in.read(in.n, in.err)
 }
 
-// unfilter reads from the connection behind a Filter that is settled.
-func (in *reader) unfilter() {
-	if f, ok := in.nc.(Filter); ok {
-		if nc := f.Settled(); nc != nil {
-			in.setSocket(nc)
-		}
+// unfilter has the connection behind a Filter read from, if that is settled. It reports whether
+// the Filter is sure to have something instead.
+func (in *reader) unfilter() (ready bool) {
+	f, ok := in.nc.(Filter)
+	if !ok {
+		return false
 	}
+	if nc := f.Settled(); nc != nil {
+		in.setSocket(nc)
+		return false
+	}
+	return f.Ready()
 }
 
 // moreOf is more for what is no socket.

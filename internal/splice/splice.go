@@ -138,6 +138,12 @@ func (c *Conn) Settled() net.Conn {
 // CountRead notes that n octets were read from the client's connection.
 func (c *Conn) CountRead(n int) { c.read.Add(int64(n)) }
 
+// Ready reports whether Read returns at once, with what has been injected.
+func (c *Conn) Ready() bool {
+	in := c.in.Load()
+	return in != nil && (len(in.pending) > 0 || in.Inject != nil && isClosed(in.taken))
+}
+
 // CloseWrite ends what goes to the client, where its connection can.
 func (c *Conn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
