@@ -558,10 +558,18 @@ func (c *conn) beginWrite() bool {
 	return true
 }
 
+// cannotWrite ends the connection. mu is held.
+func (c *conn) cannotWrite() {
+	c.out.dead = true
+	c.fail(errClosed)
+	c.nc.Close() // so that reading ends, too
+	c.out.wakeAll()
+}
+
 // write writes what is in the buffer. mu is held, and is not afterwards.
 func (c *conn) write() {
 	o := &c.out
-	for len(o.buf) > 0 {
+	for len(o.buf) > 0 && !o.dead {
 		b := o.buf
 		o.buf, o.spare = o.spare[:0], nil
 		c.mu.Unlock()
@@ -569,15 +577,13 @@ func (c *conn) write() {
 		c.mu.Lock()
 		o.spare = b
 		if err != nil {
-			o.dead = true
-			c.fail(errClosed)
-			c.nc.Close() // so that reading ends, too
-			o.wakeAll()
+			c.cannotWrite()
 			break
 		}
 		o.wakeNext()
 	}
 	o.writing = false
+	o.wakeNext()
 	if o.written != nil {
 		close(o.written)
 		o.written = nil

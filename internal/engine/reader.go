@@ -50,6 +50,9 @@ type Filter interface {
 	Settled() net.Conn
 	// CountRead notes that n octets were read from it.
 	CountRead(n int)
+	// SettledOut and CountWritten are the same for what is written.
+	SettledOut() net.Conn
+	CountWritten(n int)
 	// Ready reports whether a Read is sure to return at once.
 	Ready() bool
 }

@@ -7,6 +7,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"os"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,6 +24,12 @@ type tcpConn struct {
 	fr    *http2.Framer
 	ended chan bool // closed when Serve has returned
 	next  uint32
+}
+
+// TestMain has large DATA written from where it is on connections in memory, too.
+func TestMain(m *testing.M) {
+	anyVectored = true
+	os.Exit(m.Run())
 }
 
 func dialTCP(t *testing.T, h http.HandlerFunc) *tcpConn {
@@ -217,4 +224,57 @@ func TestReadsWithoutReader(t *testing.T) {
 		}
 		client.Close()
 	})
+}
+
+// Downloads over a socket, of which some are reset, and which share the connection.
+func TestLargeWrites(t *testing.T) {
+	const size = 1 << 20
+	want := bytes.Repeat([]byte("0123456789abcdef"), size/16)
+	c := dialTCP(t, func(w http.ResponseWriter, r *http.Request) {
+		for p := want; len(p) > 0; {
+			n := min(len(p), 100_000)
+			if _, err := w.Write(p[:n]); err != nil {
+				return
+			}
+			p = p[n:]
+		}
+	})
+	const streams = 20
+	c.fr.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 2 * size})
+	c.fr.WriteWindowUpdate(0, streams*size)
+	got := make(map[uint32][]byte)
+	for range streams {
+		c.Write(frame(http2.FrameHeaders, http2.FlagHeadersEndHeaders|http2.FlagHeadersEndStream, c.next, get("/")))
+		got[c.next] = nil
+		c.next += 2
+	}
+	reset := make(map[uint32]bool)
+	for len(got) > 0 {
+		f, err := c.fr.ReadFrame()
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, ok := f.(*http2.DataFrame)
+		if !ok {
+			continue
+		}
+		id := data.StreamID
+		if reset[id] {
+			continue
+		}
+		got[id] = append(got[id], data.Data()...)
+		if id%5 == 0 && len(got[id]) > size/3 {
+			c.fr.WriteRSTStream(id, http2.ErrCodeCancel)
+			c.fr.WritePing(false, [8]byte{1})
+			reset[id] = true
+			delete(got, id)
+			continue
+		}
+		if data.StreamEnded() {
+			if !bytes.Equal(got[id], want) {
+				t.Errorf("stream %d: %d octets, not what was written", id, len(got[id]))
+			}
+			delete(got, id)
+		}
+	}
 }

@@ -37,6 +37,7 @@ type stream struct {
 	priority      priority
 	waiting       bool          // it has something to send, and may not
 	forRoom       bool          // and that is not DATA
+	forTurn       bool          // it waits until nobody writes
 	wake          chan struct{} // receives when it may
 	writeDeadline *time.Timer
 }

@@ -198,26 +198,28 @@ func (o *writer) finish(stream uint32, end bool, maxFrame int) {
 }
 
 // wakeNext lets the next stream go on that has something to send and may: of those that are the
-// most urgent the one that has waited longest.
+// most urgent the one that has waited longest. It reports whether there is one.
 //
 // https://www.rfc-editor.org/rfc/rfc9218.html#section-10
-func (o *writer) wakeNext() {
+func (o *writer) wakeNext() bool {
 	if len(o.buf) >= outSize || len(o.queue) == 0 {
-		return
+		return false
 	}
 	o.queue = slices.DeleteFunc(o.queue, func(st *stream) bool { return !st.waiting })
 	next := -1
 	for i, st := range o.queue {
-		may := st.forRoom || o.window > 0 && st.window > 0
+		may := st.forRoom || o.window > 0 && st.window > 0 && !(st.forTurn && o.writing)
 		if may && (next < 0 || st.priority.urgency < o.queue[next].priority.urgency) {
 			next = i
 		}
 	}
-	if next >= 0 {
-		st := o.queue[next]
-		o.queue = slices.Delete(o.queue, next, next+1)
-		st.rouse()
+	if next < 0 {
+		return false
 	}
+	st := o.queue[next]
+	o.queue = slices.Delete(o.queue, next, next+1)
+	st.rouse()
+	return true
 }
 
 // wakeAll lets all streams go on, to find that they cannot.
@@ -312,6 +314,94 @@ func (st *stream) wait() {
 	c.mu.Lock()
 }
 
+const (
+	// directSize is from how much on DATA is not copied into the buffer, in octets.
+	directSize = 16 << 10
+	// maxDirect is how much of it is written at once, before others have their turn, and
+	// aloneDirect how much if there are none: the client reads then what is still in the cache.
+	maxDirect   = 256 << 10
+	aloneDirect = 32 << 10
+)
+
+// vectors is what one write of DATA needs.
+type vectors struct {
+	headers [maxDirect / minMaxFrame * headerLen]byte
+	bufs    [1 + 2*maxDirect/minMaxFrame][]byte
+	rest    net.Buffers
+}
+
+var vectorPool = sync.Pool{New: func() any { return new(vectors) }}
+
+// vectored returns the connection to which many buffers can be written at once, or nil.
+func (o *writer) vectored() net.Conn {
+	if o.timeout > 0 {
+		return nil
+	}
+	nc := o.nc
+	if f, ok := nc.(Filter); ok {
+		nc = f.SettledOut()
+	}
+	switch nc.(type) {
+	case *net.TCPConn, *net.UnixConn:
+		return nc
+	}
+	if anyVectored {
+		return nc
+	}
+	return nil
+}
+
+// anyVectored has [writer.vectored] return connections that write one buffer after the other, for
+// tests.
+var anyVectored bool
+
+// writeDirect writes what is in the buffer and then p as DATA, of maxDirect octets at the most,
+// from where it is. Windows have room for it, and nobody writes. mu is held, but not meanwhile.
+func (st *stream) writeDirect(nc net.Conn, p []byte, end bool) {
+	c := st.c
+	o := &c.out
+	v := vectorPool.Get().(*vectors)
+	headers, bufs := v.headers[:0], v.bufs[:0]
+	if len(o.buf) > 0 {
+		bufs = append(bufs, o.buf)
+	}
+	o.window -= int64(len(p))
+	st.window -= int64(len(p))
+	for len(p) > 0 {
+		n := min(len(p), c.peer.maxFrame)
+		var flags http2.Flags
+		if end && n == len(p) {
+			flags = http2.FlagDataEndStream
+		}
+		o.earned += updatesPerFrame + int64(n)/updateSize
+		headers = appendHeader(headers, n, http2.FrameData, flags, st.id)
+		bufs = append(bufs, headers[len(headers)-headerLen:], p[:n])
+		p = p[n:]
+	}
+	if end {
+		st.localEnded = true
+		st.close() // before the client can have it: it may open another stream then
+	}
+	lead := o.buf
+	o.buf, o.spare = o.spare[:0], nil
+	o.writing, o.due = true, false
+	c.mu.Unlock()
+	v.rest = bufs
+	n, err := v.rest.WriteTo(nc)
+	if f, ok := o.nc.(Filter); ok {
+		f.CountWritten(int(n))
+	}
+	clear(v.bufs[:])
+	vectorPool.Put(v)
+	c.mu.Lock()
+	o.spare = lead
+	if err != nil {
+		c.cannotWrite()
+	}
+	c.write() // what has come meanwhile
+	c.mu.Lock()
+}
+
 // writeData sends p as DATA, and ends the stream with it if end is set. It returns why it could
 // not.
 //
@@ -325,6 +415,28 @@ func (st *stream) writeData(p []byte, end bool) error {
 			o.wakeNext() // in its place
 			c.mu.Unlock()
 			return err
+		}
+		if nc := o.vectored(); len(p) >= directSize && nc != nil {
+			if o.writing {
+				st.forTurn = true
+				st.wait()
+				st.forTurn = false
+				continue
+			}
+			most := int64(maxDirect)
+			if len(c.streams) == 1 {
+				most = aloneDirect
+			}
+			if n := int(min(int64(len(p)), most, o.window, st.window)); n >= directSize {
+				st.writeDirect(nc, p[:n], end && n == len(p))
+				if p = p[n:]; len(p) == 0 {
+					break
+				}
+				if o.wakeNext() {
+					st.wait() // its turn comes after those of others
+				}
+				continue
+			}
 		}
 		o.ready()
 		room := min(int64(outSize-len(o.buf)), o.window, st.window, int64(len(p)))

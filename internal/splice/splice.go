@@ -138,6 +138,18 @@ func (c *Conn) Settled() net.Conn {
 // CountRead notes that n octets were read from the client's connection.
 func (c *Conn) CountRead(n int) { c.read.Add(int64(n)) }
 
+// SettledOut returns the client's connection once what is written to c is what is written there,
+// or nil. Who writes there in place of c tells CountWritten.
+func (c *Conn) SettledOut() net.Conn {
+	if c.out.Load() != nil {
+		return nil
+	}
+	return c.Conn
+}
+
+// CountWritten notes that n octets were written to the client's connection.
+func (c *Conn) CountWritten(n int) { c.written.Add(int64(n)) }
+
 // Ready reports whether Read returns at once, with what has been injected.
 func (c *Conn) Ready() bool {
 	in := c.in.Load()
