@@ -14,7 +14,7 @@ import (
 // library as well.
 func h2specCases(t *matrix.T) {
 	// Side by side, since h2spec spends its time waiting.
-	ways := []origin.Way{origin.ByNetHTTP, origin.ByConfigureServer, origin.ByNewHandler}
+	ways := append([]origin.Way{origin.ByNetHTTP}, origin.Ways...)
 	servers := make(map[origin.Way]*origin.Server)
 	results := make(map[origin.Way]map[string]clients.H2specResult)
 	var mu sync.Mutex

@@ -8,6 +8,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"strings"
 
 	"golang.org/x/net/http2"
 	//lint:ignore SA1019 Servers in use have it.
@@ -28,8 +29,17 @@ const (
 	ByXNet            Way = "x/net h2c"
 )
 
+// withNetHTTP is behind the names of ways in which this library uses the engine of net/http.
+const withNetHTTP = " with the engine of net/http"
+
 // Ways are those of this library.
-var Ways = []Way{ByConfigureServer, ByNewHandler}
+var Ways = []Way{
+	ByConfigureServer, ByConfigureServer + withNetHTTP,
+	ByNewHandler, ByNewHandler + withNetHTTP,
+}
+
+// ByNewHandler reports whether w is that, with either engine.
+func (w Way) ByNewHandler() bool { return strings.HasPrefix(string(w), string(ByNewHandler)) }
 
 // A Server serves a Handler on a loopback port of its own.
 type Server struct {
@@ -54,7 +64,7 @@ type Config struct {
 }
 
 // Start starts a server.
-func Start(w Way, c Config) (*Server, error) {
+func Start(way Way, c Config) (*Server, error) {
 	if c.H2C == nil {
 		c.H2C = new(h2c.Server)
 	}
@@ -62,8 +72,12 @@ func Start(w Way, c Config) (*Server, error) {
 	if c.Serve == nil {
 		c.Serve = s.Handler
 	}
+	w, netHTTP := strings.CutSuffix(string(way), withNetHTTP)
+	if netHTTP {
+		s.H2C.Engine = h2c.EngineNetHTTP
+	}
 	s.HTTP = &http.Server{Handler: c.Serve, ErrorLog: log.New(&s.Log, "", 0), HTTP2: c.HTTP2}
-	switch w {
+	switch Way(w) {
 	case ByConfigureServer:
 		if err := h2c.ConfigureServer(s.HTTP, s.H2C); err != nil {
 			return nil, err
@@ -82,7 +96,7 @@ func Start(w Way, c Config) (*Server, error) {
 		//lint:ignore SA1019 as above
 		s.HTTP.Handler = xh2c.NewHandler(c.Serve, new(http2.Server))
 	default:
-		return nil, fmt.Errorf("no way %q to start a server", w)
+		return nil, fmt.Errorf("no way %q to start a server", way)
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
