@@ -11,7 +11,6 @@ import (
 	"net/textproto"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -54,8 +53,6 @@ func TestTranscripts(t *testing.T) {
 				}
 				eachRole(t, func(t *testing.T, role role) {
 					switch {
-					case !netHTTP && ofNetHTTP.Match(text):
-						t.Skip("the client goes by the frame size and the windows that net/http gives")
 					case role == wrapped && offers(tr, "*"):
 						t.Skip("net/http answers OPTIONS * before any handler")
 					case role == split && offers(tr, "") && asks(tr, "/echo"):
@@ -70,10 +67,6 @@ func TestTranscripts(t *testing.T) {
 		}
 	}
 }
-
-// ofNetHTTP matches a transcript whose client sends frames above 16 KiB, which the engine of
-// net/http takes by default, or waits for credit, which it gives in smaller steps.
-var ofNetHTTP = regexp.MustCompile(`DATA frame <length=(1638[5-9]|1639\d|16[4-9]\d\d|1[7-9]\d{3}|[2-9]\d{4}|\d{6,}),|after .*credit`)
 
 // networks returns one on which octets come as they were recorded, and one on which they
 // come one by one, if they are few.
