@@ -7,8 +7,9 @@
 //     (https://www.rfc-editor.org/rfc/rfc9113.html#section-3.3).
 //
 // RFC 9113 retired the Upgrade (https://www.rfc-editor.org/rfc/rfc9113.html#section-3.1), but
-// clients still offer it, and net/http knows prior knowledge only. All HTTP is spoken by
-// net/http. This package adds the switch.
+// clients still offer it, and net/http knows prior knowledge only. HTTP/1.1, and HTTP/2 as a
+// client, are spoken by net/http. This package adds the switch, and serves HTTP/2 by an engine
+// of its own, or that of net/http: see [Engine].
 //
 // # Usage
 //
@@ -103,7 +104,7 @@
 // [Server.MaxUpgradeBodyBytes], or if it has no body. The body is read before the 101, so
 // on stream 1 the handler starts when it is complete.
 //
-// Under ConfigureServer, net/http takes prior knowledge by itself. Such a connection is
+// Under ConfigureServer, net/http recognises prior knowledge by itself. Such a connection is
 // counted with its first request, and its octets are not counted. If
 // DisablePriorKnowledge is set and upgrades are not off, it is closed with its first
 // request, before the handler.

@@ -50,7 +50,7 @@ type Server struct {
 	// Then the connection is closed. If zero, 10 seconds; if negative, there is no bound.
 	HandshakeTimeout time.Duration
 
-	// Engine says which HTTP/2 server serves the connections. If zero, that of net/http.
+	// Engine says which HTTP/2 server serves the connections. If zero, [EngineH2C].
 	Engine Engine
 
 	// Trace, if not nil, is told of every negotiation and of the end of connections.
@@ -75,11 +75,11 @@ type Server struct {
 type Engine int
 
 const (
-	EngineDefault Engine = iota // EngineNetHTTP, for now
+	EngineDefault Engine = iota // EngineH2C
 	EngineNetHTTP               // that of net/http
 	// EngineH2C is this library's own. It does for handlers what that of net/http does, with fewer
-	// system calls and goroutines, and is to be the default once it has been tried for longer.
-	// It serves HTTP/2 over TLS as well, if hs speaks that.
+	// system calls and goroutines. It serves HTTP/2 over TLS as well, if hs speaks that. An
+	// http.Server that has an HTTP/2 implementation in TLSNextProto keeps that.
 	EngineH2C
 )
 
