@@ -278,3 +278,37 @@ func TestLargeWrites(t *testing.T) {
 		}
 	}
 }
+
+// A large write of one stream leaves others their turns.
+func TestLargeWritesTakeTurns(t *testing.T) {
+	const size = 64 << 20
+	c := dialTCP(t, func(w http.ResponseWriter, r *http.Request) {
+		n := size
+		if r.URL.Path != "/1" {
+			n = 1 << 20
+		}
+		w.Write(make([]byte, n))
+	})
+	c.fr.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1<<31 - 1})
+	c.fr.WriteWindowUpdate(0, 1<<31-1-65535)
+	for range 5 {
+		c.Write(frame(http2.FrameHeaders, http2.FlagHeadersEndHeaders|http2.FlagHeadersEndStream, c.next, get(fmt.Sprint("/", c.next))))
+		c.next += 2
+	}
+	got, ended := make(map[uint32]int), 0
+	for ended < 4 {
+		f, err := c.fr.ReadFrame()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if data, ok := f.(*http2.DataFrame); ok {
+			got[data.StreamID] += len(data.Data())
+			if data.StreamEnded() {
+				ended++
+			}
+		}
+	}
+	if got[1] > size/4 {
+		t.Errorf("others of 1 MiB each had to wait for %d octets", got[1])
+	}
+}

@@ -303,15 +303,19 @@ func (st *stream) room() error {
 
 // wait has st wait for its turn. mu is held, but not meanwhile.
 func (st *stream) wait() {
-	c := st.c
+	st.queue()
+	st.c.mu.Unlock()
+	<-st.wake
+	st.c.mu.Lock()
+}
+
+// queue notes that st waits. mu is held.
+func (st *stream) queue() {
 	if st.wake == nil {
 		st.wake = make(chan struct{}, 1)
 	}
 	st.waiting = true
-	c.out.queue = append(c.out.queue, st)
-	c.mu.Unlock()
-	<-st.wake
-	c.mu.Lock()
+	st.c.out.queue = append(st.c.out.queue, st)
 }
 
 const (
@@ -356,8 +360,9 @@ func (o *writer) vectored() net.Conn {
 var anyVectored bool
 
 // writeDirect writes what is in the buffer and then p as DATA, of maxDirect octets at the most,
-// from where it is. Windows have room for it, and nobody writes. mu is held, but not meanwhile.
-func (st *stream) writeDirect(nc net.Conn, p []byte, end bool) {
+// from where it is. Windows have room for it, and nobody writes. If there is more, it returns when
+// it is the stream's turn again. mu is held, but not meanwhile.
+func (st *stream) writeDirect(nc net.Conn, p []byte, end, more bool) {
 	c := st.c
 	o := &c.out
 	v := vectorPool.Get().(*vectors)
@@ -365,6 +370,7 @@ func (st *stream) writeDirect(nc net.Conn, p []byte, end bool) {
 	if len(o.buf) > 0 {
 		bufs = append(bufs, o.buf)
 	}
+	end = end && !more
 	o.window -= int64(len(p))
 	st.window -= int64(len(p))
 	for len(p) > 0 {
@@ -391,6 +397,7 @@ func (st *stream) writeDirect(nc net.Conn, p []byte, end bool) {
 	if f, ok := o.nc.(Filter); ok {
 		f.CountWritten(int(n))
 	}
+	v.rest = nil
 	clear(v.bufs[:])
 	vectorPool.Put(v)
 	c.mu.Lock()
@@ -398,7 +405,14 @@ func (st *stream) writeDirect(nc net.Conn, p []byte, end bool) {
 	if err != nil {
 		c.cannotWrite()
 	}
+	more = more && st.ended() == nil
+	if more {
+		st.queue() // behind the others
+	}
 	c.write() // what has come meanwhile
+	if more {
+		<-st.wake
+	}
 	c.mu.Lock()
 }
 
@@ -428,12 +442,11 @@ func (st *stream) writeData(p []byte, end bool) error {
 				most = aloneDirect
 			}
 			if n := int(min(int64(len(p)), most, o.window, st.window)); n >= directSize {
-				st.writeDirect(nc, p[:n], end && n == len(p))
-				if p = p[n:]; len(p) == 0 {
+				now := p[:n]
+				p = p[n:]
+				st.writeDirect(nc, now, end, len(p) > 0)
+				if len(p) == 0 {
 					break
-				}
-				if o.wakeNext() {
-					st.wait() // its turn comes after those of others
 				}
 				continue
 			}
