@@ -125,6 +125,10 @@ func allowed(a action, ours, theirs *view) string {
 		// RFC 9113 §6.8 lets a server send more than one GOAWAY; net/http sends none for an error once
 		// it has sent one without.
 		return "error after a graceful GOAWAY"
+	case ours.fatal() && !theirs.fatal() && strings.Contains(a.what, "INITIAL_WINDOW_SIZE"):
+		// RFC 9113 §6.9.2 has a window that becomes too large be an error; net/http of Go 1.27
+		// finds it when that window is next used.
+		return "a window that is too large"
 	case ours.gone() && theirs.gone() && !ours.fatal() && !theirs.fatal():
 		// New streams are ignored after GOAWAY, §6.8, or reset when a frame is malformed: net/http
 		// does that for HEADERS, this engine for PRIORITY.
