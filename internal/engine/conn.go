@@ -485,7 +485,14 @@ var healthPing = [8]byte{'h', 'e', 'a', 'l', 't', 'h', 'y', '?'}
 func (c *conn) pong(data [8]byte) {
 	switch data {
 	case shutdownPing:
-		c.endGrace()
+		c.mu.Lock()
+		idle := len(c.streams) == 0
+		c.mu.Unlock()
+		if !idle {
+			c.endGrace()
+		}
+		// Else in a second: the JDK's client drops what it has not yet handed on of a response
+		// that has ended, when it is told that no streams are left.
 	case healthPing:
 		c.mu.Lock()
 		if c.pinged && c.err == nil {
