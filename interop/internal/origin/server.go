@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"testing"
 
 	"golang.org/x/net/http2"
 	//lint:ignore SA1019 Servers in use have it.
@@ -32,11 +33,17 @@ const (
 // withNetHTTP is behind the names of ways in which this library uses the engine of net/http.
 const withNetHTTP = " with the engine of net/http"
 
-// Ways are those of this library.
-var Ways = []Way{
-	ByConfigureServer, ByConfigureServer + withNetHTTP,
-	ByNewHandler, ByNewHandler + withNetHTTP,
-}
+// Ways are those of this library: with both engines, and in tests, of which CI runs several
+// rounds with the race detector, with the default one.
+var Ways = func() []Way {
+	if testing.Testing() {
+		return []Way{ByConfigureServer, ByNewHandler}
+	}
+	return []Way{
+		ByConfigureServer, ByConfigureServer + withNetHTTP,
+		ByNewHandler, ByNewHandler + withNetHTTP,
+	}
+}()
 
 // ByNewHandler reports whether w is that, with either engine.
 func (w Way) ByNewHandler() bool { return strings.HasPrefix(string(w), string(ByNewHandler)) }
