@@ -15,7 +15,7 @@ const (
 	otherFiles = 500 // that a process may have open
 	warmUp     = 100 // connections that come and go first
 
-	restFor = 8 * time.Second
+	restTimes = 16 // how long they are quiet then, in times of a measurement: 8 s by default
 )
 
 // upgraded is behind the names of servers whose idle connections were upgraded.
@@ -77,7 +77,7 @@ func beginIdle(_ context.Context, srv *server, o options) (func(context.Context)
 		if err := conns.open(srv, o.idle); err != nil {
 			return v, err
 		}
-		time.Sleep(restFor)
+		time.Sleep(restTimes * o.duration)
 		residentThen, heapThen, err := srv.memory()
 		n := float64(o.idle)
 		return sample{float64(residentThen-resident) / n, float64(heapThen-heap) / n}, err
