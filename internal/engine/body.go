@@ -171,12 +171,12 @@ func (b *requestBody) takeTrailer() {
 
 // Close implements [io.Closer].
 func (b *requestBody) Close() error {
-	b.discard(http.ErrBodyReadAfterClose)
+	b.discard()
 	return nil
 }
 
 // discard drops what is there and what comes.
-func (b *requestBody) discard(error) {
+func (b *requestBody) discard() {
 	b.mu.Lock()
 	n := b.size + int64(b.pending)
 	for _, c := range b.chunks {

@@ -64,7 +64,6 @@ type conn struct {
 type peerSettings struct {
 	maxFrame      int
 	initialWindow int64
-	maxHeaderList uint32
 }
 
 var (
@@ -94,7 +93,7 @@ func (c *conn) begin() error {
 	c.base = withValue(withValue(c.Context, http.LocalAddrContextKey, c.nc.LocalAddr()), http.ServerContextKey, c.s.hs)
 	c.remote = c.nc.RemoteAddr().String()
 	c.lim = c.s.limits()
-	c.peer = peerSettings{maxFrame: minMaxFrame, initialWindow: initialWindow, maxHeaderList: 1<<32 - 1}
+	c.peer = peerSettings{maxFrame: minMaxFrame, initialWindow: initialWindow}
 	c.in.init(c)
 	c.block.init(c)
 	c.out.init(c)
@@ -134,7 +133,7 @@ func (c *conn) serve() (rests bool) {
 		c.lim.countError("conn_" + ce.reason)
 		c.abort(ce)
 	} else {
-		c.lost(err)
+		c.lost()
 	}
 	c.stateMu.Lock()
 	c.over = true
@@ -303,15 +302,15 @@ func (c *conn) abort(ce connError) {
 	} else {
 		c.mu.Unlock()
 	}
-	c.closeAll(ce)
+	c.closeAll()
 }
 
 // lost ends the connection, since it cannot be read from.
-func (c *conn) lost(err error) {
+func (c *conn) lost() {
 	c.mu.Lock()
 	c.fail(errClosed)
 	c.mu.Unlock()
-	c.closeAll(err)
+	c.closeAll()
 }
 
 // fail notes why the connection ends. mu is held.
@@ -328,7 +327,7 @@ func (c *conn) fail(err error) {
 }
 
 // closeAll closes the connection, and ends all streams.
-func (c *conn) closeAll(error) {
+func (c *conn) closeAll() {
 	c.nc.Close()
 	c.mu.Lock()
 	var open []*stream
@@ -395,7 +394,7 @@ func (c *conn) shutdown() {
 	c.out.buf = appendGoAway(c.out.buf, c.goneAt, http2.ErrCodeNo, "")
 	c.out.buf = appendPing(c.out.buf, false, shutdownPing)
 	c.graceTimer = time.AfterFunc(time.Second, c.endGrace)
-	c.flush()
+	c.flushLater()
 }
 
 var shutdownPing = [8]byte{'s', 'h', 'u', 't', 'd', 'o', 'w', 'n'}
@@ -411,7 +410,7 @@ func (c *conn) endGrace() {
 	c.goneAt = c.out.lastStream
 	c.out.buf = appendGoAway(c.out.buf, c.goneAt, http2.ErrCodeNo, "")
 	c.endIfDone()
-	c.flush()
+	c.flushLater()
 }
 
 // endIfDone has the connection closed, once all is written, if it is shut down and has no streams

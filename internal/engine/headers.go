@@ -472,30 +472,34 @@ func (h *headerBlock) request(st *stream) error {
 
 // parseTarget is url.ParseRequestURI, which is not needed for a plain path.
 func parseTarget(u *url.URL, target string) error {
-	path, query, _ := strings.Cut(target, "?")
+	path, query, found := strings.Cut(target, "?")
+	if isPlain(path, query) {
+		u.Path, u.RawQuery, u.ForceQuery = path, query, found && query == ""
+		return nil
+	}
+	parsed, err := url.ParseRequestURI(target)
+	if err == nil {
+		*u = *parsed
+	}
+	return err
+}
+
+// isPlain reports whether path and query stand for themselves.
+func isPlain(path, query string) bool {
+	if strings.HasPrefix(path, "//") {
+		return false
+	}
 	for i := range len(path) {
-		if c := path[i]; !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '/' || c == '-' || c == '_' || c == '.') || i == 1 && c == '/' {
-			parsed, err := url.ParseRequestURI(target)
-			if err != nil {
-				return err
-			}
-			*u = *parsed
-			return nil
+		if c := path[i]; !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '/' || c == '-' || c == '_' || c == '.') {
+			return false
 		}
 	}
 	for i := range len(query) {
 		if c := query[i]; c <= ' ' || c >= 0x7f {
-			parsed, err := url.ParseRequestURI(target)
-			if err != nil {
-				return err
-			}
-			*u = *parsed
-			return nil
+			return false
 		}
 	}
-	u.Path, u.RawQuery = path, query
-	u.ForceQuery = query == "" && strings.HasSuffix(target, "?")
-	return nil
+	return true
 }
 
 // declareTrailers notes the names that Trailer lists.
@@ -524,7 +528,7 @@ func (h *headerBlock) declareTrailers(r *http.Request, values []string) {
 func (h *headerBlock) length(st *stream, r *http.Request) error {
 	if v := r.Header["Content-Length"]; h.special && len(v) > 0 {
 		n, err := strconv.ParseUint(v[0], 10, 63)
-		if err != nil || len(v[0]) == 0 || v[0][0] == '+' {
+		if err != nil {
 			return streamError{h.stream, http2.ErrCodeProtocol, "content_length"}
 		}
 		for _, other := range v[1:] {

@@ -126,12 +126,8 @@ func (in *reader) release() {
 
 // grow has room for more.
 func (in *reader) grow() {
-	if len(in.buf) == inSize {
-		return
-	}
-	old, n := in.buf, 0
 	buf := inPool.Get().(*[inSize]byte)[:]
-	n = copy(buf, old[in.r:in.w])
+	n := copy(buf, in.buf[in.r:in.w])
 	in.release()
 	in.buf, in.r, in.w = buf, 0, n
 }
@@ -188,12 +184,8 @@ func (in *reader) unfilter() (ready bool) {
 
 // moreOf is more for what is no socket.
 func (in *reader) moreOf(nc net.Conn) error {
-	full := in.w == len(in.buf)
-	switch {
-	case in.buf == nil:
+	if in.buf == nil {
 		in.buf = waitPool.Get().(*[waitSize]byte)[:]
-	case full:
-		in.grow()
 	}
 	n, err := nc.Read(in.buf[in.w:])
 	if n > 0 {

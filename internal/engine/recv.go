@@ -149,8 +149,6 @@ func (c *conn) setting(id http2.SettingID, value uint32) error {
 			return connError{http2.ErrCodeProtocol, "settings_frame"}
 		}
 		c.peer.maxFrame = int(value)
-	case http2.SettingMaxHeaderListSize:
-		c.peer.maxHeaderList = value
 	case http2.SettingEnableConnectProtocol:
 		if value > 1 {
 			return connError{http2.ErrCodeProtocol, "settings_connect"}
@@ -271,7 +269,7 @@ func (c *conn) recvGoAway(f frameHeader, p []byte) error {
 		c.out.buf = appendGoAway(c.out.buf, c.goneAt, http2.ErrCodeNo, "")
 	}
 	c.endIfDone()
-	c.flush()
+	c.flushLater()
 	return nil
 }
 

@@ -514,7 +514,7 @@ func (w *response) appendHeader(p []byte, end bool) {
 		}
 		o.fields(f.name, f.values)
 	}
-	if allowed := bodyAllowed(w.status); allowed {
+	if bodyAllowed(w.status) {
 		if !hasType && !hasEncoding && len(p) > 0 {
 			o.field("content-type", http.DetectContentType(p))
 		}
@@ -560,19 +560,10 @@ func (o *writer) fields(name string, values []string) {
 func (w *response) declareTrailers(value string) {
 	for name := range strings.SplitSeq(value, ",") {
 		name = http.CanonicalHeaderKey(strings.TrimSpace(name))
-		if httpguts.ValidTrailerHeader(name) && !w.isTrailer(name) {
+		if httpguts.ValidTrailerHeader(name) && !slices.Contains(w.trailers, name) {
 			w.trailers = append(w.trailers, name)
 		}
 	}
-}
-
-func (w *response) isTrailer(name string) bool {
-	for _, t := range w.trailers {
-		if t == name {
-			return true
-		}
-	}
-	return false
 }
 
 // trailer returns the fields that end the response, or nil.

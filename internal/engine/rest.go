@@ -36,21 +36,23 @@ func (s *Server) Serve(nc net.Conn, o Options) {
 // work reads from the connection until it rests or has ended.
 func (c *conn) work() {
 	s := c.s
-	rests := false
+	rests, returned := false, false
 	defer func() {
+		if !returned {
+			c.panicked = recover() // of a hook of the user
+			c.lost()
+		}
 		s.mu.Lock()
 		delete(s.awake, c)
 		if !rests {
 			delete(s.conns, c)
 		}
 		s.mu.Unlock()
-		if !rests {
-			c.panicked = recover() // of a hook of the user
-		}
 		c.rested <- rests
 	}()
 	s.wake(c)
 	rests = c.serve()
+	returned = true
 }
 
 // add notes that c has said hello. It reports whether it came too late.

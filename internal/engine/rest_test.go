@@ -14,6 +14,8 @@ import (
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
+
+	"github.com/seed78dc1b7f/h2c/internal/memnet"
 )
 
 // A tcpConn is a client of a Server on a socket.
@@ -39,18 +41,17 @@ func dialTCP(t *testing.T, h http.HandlerFunc) *tcpConn {
 	}
 	defer l.Close()
 	c := &tcpConn{t: t, s: New(&http.Server{ErrorLog: log.New(io.Discard, "", 0)}), ended: make(chan bool), next: 1}
-	go func() {
-		defer close(c.ended)
-		nc, err := l.Accept()
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		c.s.Serve(nc, Options{Context: t.Context(), Handler: h})
-	}()
 	if c.Conn, err = net.Dial("tcp", l.Addr().String()); err != nil {
 		t.Fatal(err)
 	}
+	nc, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(c.ended)
+		c.s.Serve(nc, Options{Context: t.Context(), Handler: h})
+	}()
 	t.Cleanup(func() {
 		c.Close()
 		<-c.ended
@@ -281,34 +282,64 @@ func TestLargeWrites(t *testing.T) {
 
 // A large write of one stream leaves others their turns.
 func TestLargeWritesTakeTurns(t *testing.T) {
-	const size = 64 << 20
-	c := dialTCP(t, func(w http.ResponseWriter, r *http.Request) {
-		n := size
-		if r.URL.Path != "/1" {
-			n = 1 << 20
+	synctest.Test(t, func(t *testing.T) {
+		const large, small, streams = 16 << 20, 1 << 20, 5
+		client, server := memnet.Pipe(memnet.Options{}, 1)
+		defer client.Close()
+		go New(&http.Server{}).Serve(server, Options{Context: t.Context(), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			n := small
+			if r.URL.Path == "/1" {
+				n = large
+			}
+			w.Write(make([]byte, n))
+		})})
+		client.Write([]byte(http2.ClientPreface))
+		fr := http2.NewFramer(client, client)
+		fr.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1<<31 - 1})
+		fr.WriteWindowUpdate(0, 1<<31-1-initialWindow)
+		for id := uint32(1); id < 2*streams; id += 2 {
+			client.Write(frame(http2.FrameHeaders, http2.FlagHeadersEndHeaders|http2.FlagHeadersEndStream, id, get(fmt.Sprint("/", id))))
+			synctest.Wait() // it writes, or waits for its turn
 		}
-		w.Write(make([]byte, n))
-	})
-	c.fr.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1<<31 - 1})
-	c.fr.WriteWindowUpdate(0, 1<<31-1-65535)
-	for range 5 {
-		c.Write(frame(http2.FrameHeaders, http2.FlagHeadersEndHeaders|http2.FlagHeadersEndStream, c.next, get(fmt.Sprint("/", c.next))))
-		c.next += 2
-	}
-	got, ended := make(map[uint32]int), 0
-	for ended < 4 {
-		f, err := c.fr.ReadFrame()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if data, ok := f.(*http2.DataFrame); ok {
-			got[data.StreamID] += len(data.Data())
-			if data.StreamEnded() {
-				ended++
+		got, ended := make(map[uint32]int), 0
+		for ended < streams-1 {
+			f, err := fr.ReadFrame()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if data, ok := f.(*http2.DataFrame); ok {
+				got[data.StreamID] += len(data.Data())
+				if data.StreamEnded() {
+					ended++
+				}
 			}
 		}
-	}
-	if got[1] > size/4 {
-		t.Errorf("others of 1 MiB each had to wait for %d octets", got[1])
-	}
+		if got[1] > 2*small {
+			t.Errorf("others of %d octets each had to wait for %d", small, got[1])
+		}
+	})
+}
+
+// A hook that panics ends the connection, and the contexts of its requests, and Serve panics.
+func TestHookPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := memnet.Pipe(memnet.Options{}, 1)
+		s := New(&http.Server{HTTP2: &http.HTTP2Config{CountError: func(string) { panic("hook") }}})
+		ended, panicked := make(chan bool), make(chan any)
+		go func() {
+			defer func() { panicked <- recover() }()
+			s.Serve(server, Options{Context: t.Context(), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				<-r.Context().Done()
+				close(ended)
+			})})
+		}()
+		send := append([]byte(http2.ClientPreface), appendSettings(nil)...)
+		send = append(send, frame(http2.FrameHeaders, http2.FlagHeadersEndHeaders|http2.FlagHeadersEndStream, 1, get("/"))...)
+		client.Write(append(send, frame(http2.FrameData, 0, 0, nil)...)) // an error, which is counted
+		if v := <-panicked; v != "hook" {
+			t.Errorf("Serve panicked with %v", v)
+		}
+		<-ended
+		client.Close()
+	})
 }

@@ -1,8 +1,9 @@
 // Package engine serves HTTP/2 connections with an http.Handler.
 //
 // One goroutine for each connection reads, parses and decodes, unless the connection is idle;
-// handlers run in goroutines that are used again, and it is one of these. A handler appends its frames to the connection's buffer itself, and whoever
-// finds nobody writing writes all that is there.
+// handlers run in goroutines that are used again, and it is one of these. A handler appends its
+// frames to the connection's buffer itself, and whoever finds nobody writing writes all that is
+// there.
 package engine
 
 import (

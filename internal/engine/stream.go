@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"runtime"
+	"slices"
 	"time"
 
 	"golang.org/x/net/http/httpguts"
@@ -144,7 +145,7 @@ func (st *stream) done() {
 		form.RemoveAll()
 	}
 	if st.body != nil {
-		st.body.discard(errHandled)
+		st.body.discard()
 	}
 	c.mu.Lock()
 	st.handled = true
@@ -313,12 +314,7 @@ func (c *conn) noteReset(id uint32) {
 func (c *conn) wasReset(id uint32) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, r := range c.resets {
-		if r == id {
-			return true
-		}
-	}
-	return c.draining && id > c.goneAt
+	return slices.Contains(c.resets, id) || c.draining && id > c.goneAt
 }
 
 // recvTrailers takes the fields that end a request.

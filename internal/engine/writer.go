@@ -336,9 +336,10 @@ type vectors struct {
 
 var vectorPool = sync.Pool{New: func() any { return new(vectors) }}
 
-// vectored returns the connection to which many buffers can be written at once, or nil.
-func (o *writer) vectored() net.Conn {
-	if o.timeout > 0 {
+// vectored returns the connection to which n octets of DATA can be written from where they are, or
+// nil.
+func (o *writer) vectored(n int) net.Conn {
+	if n < directSize || o.timeout > 0 {
 		return nil
 	}
 	nc := o.nc
@@ -370,7 +371,6 @@ func (st *stream) writeDirect(nc net.Conn, p []byte, end, more bool) {
 	if len(o.buf) > 0 {
 		bufs = append(bufs, o.buf)
 	}
-	end = end && !more
 	o.window -= int64(len(p))
 	st.window -= int64(len(p))
 	for len(p) > 0 {
@@ -430,7 +430,7 @@ func (st *stream) writeData(p []byte, end bool) error {
 			c.mu.Unlock()
 			return err
 		}
-		if nc := o.vectored(); len(p) >= directSize && nc != nil {
+		if nc := o.vectored(len(p)); nc != nil {
 			if o.writing {
 				st.forTurn = true
 				st.wait()
@@ -444,7 +444,7 @@ func (st *stream) writeData(p []byte, end bool) error {
 			if n := int(min(int64(len(p)), most, o.window, st.window)); n >= directSize {
 				now := p[:n]
 				p = p[n:]
-				st.writeDirect(nc, now, end, len(p) > 0)
+				st.writeDirect(nc, now, end && len(p) == 0, len(p) > 0)
 				if len(p) == 0 {
 					break
 				}
