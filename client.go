@@ -151,7 +151,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	o := t.origin(req.URL)
 	for attempt := 1; ; attempt++ {
-		resp, err := t.attempt(o, req)
+		resp, err := t.attempt(o, req, attempt == maxAttempts)
 		var again *retryError
 		if !errors.As(err, &again) {
 			if resp != nil {
@@ -184,9 +184,10 @@ func (t *Transport) takes(req *http.Request) bool {
 	return proxy == nil && err == nil
 }
 
-// attempt sends a request in the way that its origin calls for now.
-func (t *Transport) attempt(o *origin, req *http.Request) (*http.Response, error) {
-	if t.staysHTTP1(o, req) {
+// attempt sends a request in the way that its origin calls for now. The last one is over HTTP/1.1,
+// where the origin speaks that: its HTTP/2 connections do not last.
+func (t *Transport) attempt(o *origin, req *http.Request, last bool) (*http.Response, error) {
+	if t.Mode == ModeHTTP1 || t.mayHTTP1(o) && (last || t.staysHTTP1(req)) {
 		return t.overHTTP1(o, req)
 	}
 	c, turn, err := t.turn(o, req)
@@ -232,14 +233,15 @@ func (t *Transport) attempt(o *origin, req *http.Request) (*http.Response, error
 // errNoConn is what a request gets if connections keep ending before it is sent.
 var errNoConn = errors.New("h2c: the server accepts HTTP/2, but its connections do not last")
 
+// mayHTTP1 reports whether requests to an origin may be sent over HTTP/1.1.
+func (t *Transport) mayHTTP1(o *origin) bool {
+	return t.Mode != ModePriorKnowledge && o.speaks() != priorKnowledge
+}
+
 // staysHTTP1 reports whether a request says something of its connection, which it should
 // not share then.
-func (t *Transport) staysHTTP1(o *origin, req *http.Request) bool {
-	if t.Mode == ModeHTTP1 {
-		return true
-	}
-	return (t.base.DisableKeepAlives || req.Close || len(req.Header["Connection"]) > 0 || req.Method == http.MethodConnect) &&
-		t.Mode != ModePriorKnowledge && o.speaks() != priorKnowledge
+func (t *Transport) staysHTTP1(req *http.Request) bool {
+	return t.base.DisableKeepAlives || req.Close || len(req.Header["Connection"]) > 0 || req.Method == http.MethodConnect
 }
 
 // carriesOffer reports whether a request is one to make an offer with.

@@ -517,6 +517,37 @@ func TestClient_C15_goAwayAfterFirst(t *testing.T) {
 	}
 }
 
+// A server whose HTTP/2 connections do not last gets what cannot carry an offer over HTTP/1.1.
+func TestClient_C11_noConnectionLasts(t *testing.T) {
+	var posts atomic.Int64
+	l := peers(t, func(p *peer) {
+		req, body, err := p.request()
+		switch {
+		case err != nil:
+			return
+		case req.Method == "POST":
+			posts.Add(1)
+			p.send("HTTP/1.1 200 OK\nContent-Length: 5\n\n" + body)
+			return
+		}
+		p.send(wantSwitching)
+		p.frames(func(fr *http2.Framer) {
+			fr.WriteSettings()
+			answer(fr, 1, "ok")
+			fr.WriteGoAway(1, http2.ErrCodeNo, nil)
+		})
+		p.preface()
+		io.Copy(io.Discard, p.br)
+	})
+	tr := transport(t, l, new(h2c.Transport))
+	for range 3 {
+		posts.Store(0)
+		if got := fetch(t, tr, "POST", "/", "hello"); got != "HTTP/1.1 200 hello" || posts.Load() != 1 {
+			t.Errorf("got %q, handled %d times", got, posts.Load())
+		}
+	}
+}
+
 // The connection breaks: a request that may be repeated is, on another connection.
 func TestClient_C11_connectionLost(t *testing.T) {
 	var posts atomic.Int64

@@ -99,7 +99,7 @@ func (c *clientRun) upload(req clients.Request) {
 	}
 	octets := fmt.Sprintf(", %d octets", len(req.Body))
 	switch {
-	case c.entry == clients.Upgrade && c.client.BodyLater && c.way.ByNewHandler():
+	case c.entry == clients.Upgrade && c.client.BodyLater && c.way.IsNewHandler():
 		// Under NewHandler net/http answers OPTIONS * before any handler.
 		if r.Proto != "HTTP/1.1" || r.Status != 200 {
 			c.Errorf("OPTIONS * was answered %s %d, want HTTP/1.1 200", r.Proto, r.Status)
@@ -136,7 +136,7 @@ func (c *clientRun) optionsStar() {
 		return
 	}
 	r := c.send(clients.Request{Method: "OPTIONS", URL: c.URL + "/", Target: "*"})[0]
-	if c.entry == clients.Upgrade && c.way.ByNewHandler() {
+	if c.entry == clients.Upgrade && c.way.IsNewHandler() {
 		// There net/http answers it before any handler.
 		c.wantsProto(r, "HTTP/1.1", 200)
 		c.wantHTTP2(0)

@@ -204,7 +204,7 @@ func (c *clientRun) shutdown() {
 	r := c.send(clients.Request{URL: c.URL + target, OnData: func([]byte) {
 		once.Do(func() {
 			await(c.T, "the handler has sent a half", gate.Reached())
-			if c.way.ByNewHandler() {
+			if c.way.IsNewHandler() {
 				go c.HTTP.Shutdown(ctx)
 				go func() { ended <- c.H2C.Shutdown(ctx) }()
 			} else {

@@ -177,7 +177,7 @@ func (e *grpcEnds) serveHTTP(w origin.Way, handlers grpcHandler) {
 	e.addr = e.ours.Addr
 	e.shutdown = func(ctx context.Context) error {
 		err := e.ours.HTTP.Shutdown(ctx)
-		if w.ByNewHandler() {
+		if w.IsNewHandler() {
 			err = errors.Join(err, e.ours.H2C.Shutdown(ctx))
 		}
 		return err

@@ -35,7 +35,7 @@ func in(d matrix.Deviation, cases ...string) []matrix.Deviation {
 // With mpm_worker it does not.
 var apacheDeviations = in(matrix.Deviation{
 	Peer: "Apache mpm_event", Entry: byUpgrade,
-	Shows:     regexp.MustCompile(`GOAWAY|its connections do not last`),
+	Shows:     regexp.MustCompile(`GOAWAY|^\d+ connections upgraded|^response in HTTP/1.1`),
 	Sometimes: true,
 	Evidence: "After an Upgrade it sends GOAWAY with NO_ERROR and \"timeout\", and closes the connection, as soon as it waits for the client: " +
 		"in the middle of the response to the request that was upgraded, if that is large, and before any other. curl and nghttp get no more.",

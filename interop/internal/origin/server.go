@@ -45,8 +45,8 @@ var Ways = func() []Way {
 	}
 }()
 
-// ByNewHandler reports whether w is that, with either engine.
-func (w Way) ByNewHandler() bool { return strings.HasPrefix(string(w), string(ByNewHandler)) }
+// IsNewHandler reports whether w is ByNewHandler, with either engine.
+func (w Way) IsNewHandler() bool { return strings.HasPrefix(string(w), string(ByNewHandler)) }
 
 // A Server serves a Handler on a loopback port of its own.
 type Server struct {
