@@ -145,6 +145,14 @@ var clientDeviations = []matrix.Deviation{
 		RFC: "https://www.rfc-editor.org/rfc/rfc7540.html#section-3.2",
 	},
 	{
+		Peer: "Java HttpClient", Case: "shutdown",
+		Shows:     regexp.MustCompile(`: response is HTTP/2\.0 200 java\.io\.IOException: closed, want|: body is \d+ octets with SHA-256 ,`),
+		Sometimes: true,
+		Evidence: "17.0.15 closes the connection when it gets GOAWAY, in the middle of responses on streams up to the last one that this names. " +
+			"17.0.21 does not.",
+		RFC: "https://www.rfc-editor.org/rfc/rfc9113.html#section-6.8",
+	},
+	{
 		Peer: "Python hyper-h2", Case: "shutdown",
 		Shows: regexp.MustCompile(`ConnectionInputs\.RECV_\w+ in state ConnectionState\.CLOSED|body is (16384|32768|49152) octets`),
 		Evidence: "After GOAWAY with NO_ERROR it takes nothing more of the streams that are still open: to DATA on one, or PING, it says " +
