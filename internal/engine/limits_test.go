@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/seed78dc1b7f/h2c/internal/memnet"
@@ -500,6 +501,63 @@ func TestWrongFrames(t *testing.T) {
 			}
 			client.Close()
 			<-over
+		})
+	}
+}
+
+// What a client sends on a stream that was answered, and reset, before its request had ended: it
+// may have been on its way, unless the client has reset the stream, too.
+func TestFramesAfterReset(t *testing.T) {
+	data := frame(http2.FrameData, 0, 1, []byte("x"))
+	reset := frame(http2.FrameRSTStream, 0, 1, u32(uint32(http2.ErrCodeCancel)))
+	for _, tt := range []struct {
+		name string
+		send []byte
+		want string
+	}{
+		{"DATA", data, "PING"},
+		{"trailers", frame(http2.FrameHeaders, endBoth, 1, block("x", "1")), "PING"},
+		{"WINDOW_UPDATE", appendWindowUpdate(nil, 1, 1), "PING"},
+		{"increment 0", appendWindowUpdate(nil, 1, 0), "RST_STREAM PROTOCOL_ERROR"},
+		{"DATA after RST_STREAM", append(reset, data...), "RST_STREAM STREAM_CLOSED"},
+		{"HEADERS after RST_STREAM", append(reset, frame(http2.FrameHeaders, endBoth, 1, get("/"))...), "GOAWAY STREAM_CLOSED"},
+		{"PING after RST_STREAM", reset, "PING"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client, server := memnet.Pipe(memnet.Options{}, 1)
+				defer client.Close()
+				go New(&http.Server{}).Serve(server, Options{Context: t.Context(), Handler: http.NotFoundHandler()})
+				client.Write(append([]byte(http2.ClientPreface), appendSettings(nil)...))
+				client.Write(frame(http2.FrameHeaders, http2.FlagHeadersEndHeaders, 1, get("/")))
+				synctest.Wait()
+				client.Write(append(tt.send, appendPing(nil, false, [8]byte{})...))
+				answered := false
+				for fr := http2.NewFramer(client, client); ; {
+					f, err := fr.ReadFrame()
+					if err != nil {
+						t.Fatal(err)
+					}
+					got := f.Header().Type.String()
+					switch f := f.(type) {
+					case *http2.RSTStreamFrame:
+						if !answered {
+							answered = true
+							continue
+						}
+						got += " " + f.ErrCode.String()
+					case *http2.GoAwayFrame:
+						got += " " + f.ErrCode.String()
+					case *http2.PingFrame:
+					default:
+						continue
+					}
+					if got != tt.want {
+						t.Errorf("%s, want %s", got, tt.want)
+					}
+					return
+				}
+			})
 		})
 	}
 }

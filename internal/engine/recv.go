@@ -208,10 +208,10 @@ func (c *conn) recvWindowUpdate(f frameHeader, p []byte) error {
 	}
 	st := c.streams[f.stream]
 	switch {
-	case st == nil:
-		return nil // it may have been on its way
 	case increment == 0:
 		return streamError{f.stream, http2.ErrCodeProtocol, "window_update_zero"}
+	case st == nil:
+		return nil // it may have been on its way
 	}
 	if st.window += increment; st.window > 1<<31-1 {
 		return streamError{f.stream, http2.ErrCodeFlowControl, "window_overflow"}
@@ -242,6 +242,7 @@ func (c *conn) recvReset(f frameHeader, p []byte) error {
 	}
 	c.mu.Lock()
 	st := c.streams[f.stream]
+	c.forgetReset(f.stream)
 	c.mu.Unlock()
 	if st != nil {
 		// As net/http has it, so that errors.As and the text find the code.

@@ -310,6 +310,13 @@ func (c *conn) noteReset(id uint32) {
 	c.nextReset = (c.nextReset + 1) % recentResets
 }
 
+// forgetReset notes that the client sends nothing more on a stream. mu is held.
+func (c *conn) forgetReset(id uint32) {
+	if i := slices.Index(c.resets, id); i >= 0 {
+		c.resets[i] = 0
+	}
+}
+
 // wasReset reports whether the client may still send on a stream that has ended.
 func (c *conn) wasReset(id uint32) bool {
 	c.mu.Lock()
