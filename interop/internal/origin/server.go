@@ -25,6 +25,7 @@ type Way string
 const (
 	ByConfigureServer Way = "ConfigureServer"
 	ByNewHandler      Way = "NewHandler"
+	ByHTTP2Only       Way = "ConfigureServer, HTTP/2 alone"
 	ByNetHTTP         Way = "net/http"          // without this library: the baseline
 	ByNetHTTP1        Way = "net/http HTTP/1.1" // as that, and HTTP/1.1 only
 	ByXNet            Way = "x/net h2c"
@@ -44,6 +45,9 @@ var Ways = func() []Way {
 		ByNewHandler, ByNewHandler + withNetHTTP,
 	}
 }()
+
+// IsOurs reports whether the engine is the one of this library.
+func (w Way) IsOurs() bool { return !strings.HasSuffix(string(w), withNetHTTP) }
 
 // IsNewHandler reports whether w is ByNewHandler, with either engine.
 func (w Way) IsNewHandler() bool { return strings.HasPrefix(string(w), string(ByNewHandler)) }
@@ -85,7 +89,11 @@ func Start(way Way, c Config) (*Server, error) {
 	}
 	s.HTTP = &http.Server{Handler: c.Serve, ErrorLog: log.New(&s.Log, "", 0), HTTP2: c.HTTP2}
 	switch Way(w) {
-	case ByConfigureServer:
+	case ByConfigureServer, ByHTTP2Only:
+		if Way(w) == ByHTTP2Only {
+			s.HTTP.Protocols = new(http.Protocols)
+			s.HTTP.Protocols.SetUnencryptedHTTP2(true)
+		}
 		if err := h2c.ConfigureServer(s.HTTP, s.H2C); err != nil {
 			return nil, err
 		}
