@@ -114,8 +114,9 @@ func (c *conn) info() ConnInfo {
 
 // conns are the connections of an http.Server.
 type conns struct {
-	s *Server
-	m sync.Map // net.Conn to *conn
+	s         *Server
+	http2Only bool     // HTTP/1 is not spoken
+	m         sync.Map // net.Conn to *conn
 }
 
 func (t *conns) wrapConnContext(user func(context.Context, net.Conn) context.Context) func(context.Context, net.Conn) context.Context {
@@ -157,7 +158,7 @@ func (t *conns) connState(nc net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
 		if _, ok := nc.(*tls.Conn); !ok {
-			c.watchPreface(t.s)
+			c.watchPreface(t.s, t.http2Only)
 		}
 		return
 	case http.StateHijacked, http.StateClosed:

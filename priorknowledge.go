@@ -30,6 +30,13 @@ func isPreface(r *http.Request) bool {
 var goingAway = []byte("\x00\x00\x00\x04\x00\x00\x00\x00\x00" +
 	"\x00\x00\x08\x07\x00\x00\x00\x00\x00" + "\x00\x00\x00\x00" + "\x00\x00\x00\x00")
 
+// notPreface is what an HTTP/2 server says that the client does not speak HTTP/2 to: an empty
+// SETTINGS frame, and a GOAWAY frame with PROTOCOL_ERROR.
+//
+// https://www.rfc-editor.org/rfc/rfc9113.html#section-3.4-6
+var notPreface = []byte("\x00\x00\x00\x04\x00\x00\x00\x00\x00" +
+	"\x00\x00\x08\x07\x00\x00\x00\x00\x00" + "\x00\x00\x00\x00" + "\x00\x00\x00\x01")
+
 // servePreface answers the beginning of a client preface that net/http took for a request.
 func (h *handler) servePreface(w http.ResponseWriter, r *http.Request) {
 	if c := publicConn(r); c != nil && c.hasExpired() {
@@ -122,22 +129,46 @@ func readRest(nc net.Conn, b []byte, timeout time.Duration) (after []byte, err e
 // has no bound of its own. Clients that send nothing or HTTP/1 are left to the timeouts of
 // net/http: where the octets can be seen, the time runs from the first one of a preface.
 // On a connection that is not a socket, it runs until the first request or preface.
-func (c *conn) watchPreface(s *Server) {
+//
+// Where nothing but HTTP/2 is spoken, whoever does not is told so, on a socket. net/http would
+// close the connection without a word.
+func (c *conn) watchPreface(s *Server, http2Only bool) {
 	timeout := s.handshakeTimeout()
-	if timeout == 0 {
+	var begin, other func()
+	if http2Only {
+		other = func() { c.notPreface(s) }
+	}
+	if timeout == 0 && other == nil {
 		return
 	}
-	begin := func() {
+	begin = func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if !c.begun && !c.closed {
+		if timeout > 0 && !c.begun && !c.closed {
 			c.preface = time.AfterFunc(timeout, func() { c.prefaceTimeout(s) })
 		}
 	}
-	if !splice.WatchPreface(c.nc, begin) {
+	if !splice.WatchPreface(c.nc, begin, other) {
 		begin()
 	}
 }
+
+// notPreface ends a connection that does not begin with a client preface, where it has to. The
+// client has a moment to read why.
+func (c *conn) notPreface(s *Server) {
+	s.negotiated(Negotiation{
+		Via: ViaPriorKnowledge, Reason: ReasonPrefaceInvalid, Err: splice.ErrPrefaceInvalid,
+		RemoteAddr: c.nc.RemoteAddr().String(),
+	})
+	c.nc.Write(notPreface)
+	if half, ok := c.nc.(interface{ CloseWrite() error }); ok {
+		half.CloseWrite()
+	}
+	time.AfterFunc(lingerTimeout, func() { c.nc.Close() })
+}
+
+// lingerTimeout is how long a client has to read why its connection ends.
+const lingerTimeout = 500 * time.Millisecond
 
 func (c *conn) prefaceTimeout(s *Server) {
 	c.mu.Lock()

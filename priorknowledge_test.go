@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -312,4 +313,46 @@ func TestPriorKnowledge_methodPRIOverHTTP2(t *testing.T) {
 		}
 		ts.dial().upgradeTo("/") // others still may
 	})
+}
+
+// Where nothing but HTTP/2 is spoken, whoever does not is told so in HTTP/2, which a Transport
+// takes for what it is.
+func TestPriorKnowledge_P03_http2Only(t *testing.T) {
+	only := withHTTP(func(hs *http.Server) {
+		hs.Protocols = new(http.Protocols)
+		hs.Protocols.SetUnencryptedHTTP2(true)
+	})
+	ts, addr := serveTCP(t, configured, http.HandlerFunc(via), only)
+	for _, begin := range []string{"GET / HTTP/1.1\nHost: h\n\n", "INVALID CONNECTION PREFACE\n\n", "G", "PRI * HTTP/2.0\n\nSX\n\n"} {
+		c := dialTCP(t, addr)
+		c.send(begin)
+		c.wantClosedAfterGoAway()
+		if c.goAway != nil && c.goAway.ErrCode != http2.ErrCodeProtocol {
+			t.Errorf("%q: %v", begin, c.goAway)
+		}
+	}
+	ts.wantFailed(h2c.ReasonPrefaceInvalid, 4)
+
+	c := dialTCP(t, addr)
+	for _, part := range []string{http2.ClientPreface[:7], http2.ClientPreface[7:]} {
+		io.WriteString(c.nc, part)
+		time.Sleep(50 * time.Millisecond)
+	}
+	c.prefaced = true
+	c.fr.WriteSettings()
+	c.request(1, "/")
+	if r := c.response(1); r.Status != "200" {
+		t.Errorf("a preface in two parts: %+v", r)
+	}
+
+	tr := new(h2c.Transport)
+	defer tr.Close()
+	resp, err := tr.RoundTrip(httptest.NewRequest("POST", "http://"+addr+"/", nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.ProtoMajor != 2 || resp.StatusCode != 200 {
+		t.Errorf("a Transport gets %s %s", resp.Proto, resp.Status)
+	}
 }

@@ -116,7 +116,7 @@ func ConfigureServer(hs *http.Server, s *Server) error {
 		useEngine(hs)
 	}
 
-	h := &handler{s: s, next: hs.Handler, hs: hs, conns: &conns{s: s}, answerOptions: !hs.DisableGeneralOptionsHandler}
+	h := &handler{s: s, next: hs.Handler, hs: hs, conns: &conns{s: s, http2Only: !protocols.HTTP1()}, answerOptions: !hs.DisableGeneralOptionsHandler}
 	if h.next == nil {
 		h.next = http.DefaultServeMux
 	}

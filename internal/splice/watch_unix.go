@@ -13,10 +13,11 @@ import (
 // WatchPreface calls begun if the first octets that come on nc are the beginning of a
 // client preface, but not the whole. It consumes nothing: while it looks, others who read
 // from nc wait, until there is something to read that is no such beginning, or a second
-// look finds no more of it. It reports whether it can see the octets of nc at all.
+// look finds no more of it. If that is no preface at all and other is not nil, what has come is
+// dropped, and other is called. It reports whether it can see the octets of nc at all.
 //
 // It must be called before anybody reads from nc.
-func WatchPreface(nc net.Conn, begun func()) bool {
+func WatchPreface(nc net.Conn, begun, other func()) bool {
 	sc, ok := nc.(syscall.Conn)
 	if !ok {
 		return false
@@ -27,18 +28,24 @@ func WatchPreface(nc net.Conn, begun func()) bool {
 	}
 	watching := make(chan struct{})
 	go func() {
-		seen := -1 // octets at the last look
+		seen, isOther := -1, false // octets at the last look
 		err := rc.Read(func(fd uintptr) (done bool) {
 			first := seen < 0
 			if first {
 				seen = 0
 				defer close(watching) // nobody can read before this returns
 			}
-			n := peekPreface(int(fd))
+			n, is := peekPreface(int(fd))
 			switch {
+			case !is && other != nil:
+				drop(int(fd))
+				isOther = true
+				return true
+			case !is || n == len(http2.ClientPreface):
+				return true
 			case n == 0:
 				return false
-			case n < 0 || n <= seen:
+			case n <= seen:
 				return true
 			case seen == 0:
 				begun()
@@ -49,24 +56,41 @@ func WatchPreface(nc net.Conn, begun func()) bool {
 		if err != nil && seen < 0 {
 			close(watching) // nc is closed already
 		}
+		if isOther {
+			other()
+		}
 	}()
 	<-watching
 	return true
 }
 
-// peekPreface returns how many octets of a client preface wait on a socket: 0 if there is
-// nothing to read yet, -1 if it is the whole preface or none.
-func peekPreface(fd int) int {
+// peekPreface returns how many octets of a client preface wait on a socket, and whether what waits
+// is one as far as it goes. An error, or the end, is for others to find.
+func peekPreface(fd int) (n int, is bool) {
 	var buf [len(http2.ClientPreface)]byte
-	n, _, err := syscall.Recvfrom(fd, buf[:], syscall.MSG_PEEK)
-	for err == syscall.EINTR {
-		n, _, err = syscall.Recvfrom(fd, buf[:], syscall.MSG_PEEK)
-	}
+	n, err := recv(fd, buf[:], syscall.MSG_PEEK)
 	switch {
 	case err == syscall.EAGAIN:
-		return 0
-	case err != nil || n <= 0 || n == len(buf) || !strings.HasPrefix(http2.ClientPreface, string(buf[:n])):
-		return -1
+		return 0, true
+	case err != nil || n <= 0:
+		return len(buf), true
 	}
-	return n
+	return n, strings.HasPrefix(http2.ClientPreface, string(buf[:n]))
+}
+
+// drop reads what waits on a socket.
+func drop(fd int) {
+	buf := make([]byte, 4<<10)
+	for range lingerBytes / len(buf) {
+		if n, err := recv(fd, buf, 0); err != nil || n <= 0 {
+			return
+		}
+	}
+}
+
+func recv(fd int, p []byte, flags int) (n int, err error) {
+	for err = syscall.EINTR; err == syscall.EINTR; {
+		n, _, err = syscall.Recvfrom(fd, p, flags)
+	}
+	return n, err
 }
