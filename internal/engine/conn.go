@@ -28,7 +28,8 @@ type conn struct {
 
 	in       reader
 	block    headerBlock
-	lastSeen uint32 // the highest stream that the client has opened
+	lastSeen uint32    // the highest stream that the client has opened
+	opening  []*stream // whose handlers are to run before the next wait
 	flood    flood
 
 	mu      sync.Mutex
@@ -243,6 +244,7 @@ func (c *conn) readPreface() error {
 // readAll takes frames until there is an error.
 func (c *conn) readAll() error {
 	defer c.in.release()
+	defer c.handle()
 	if !c.begun {
 		c.begun = true
 		if err := c.begin(); err != nil {

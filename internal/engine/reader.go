@@ -134,6 +134,7 @@ func (in *reader) grow() {
 
 // more reads once.
 func (in *reader) more() error {
+	in.c.handle()
 	switch {
 	case in.r == in.w:
 		in.r, in.w = 0, 0

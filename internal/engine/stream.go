@@ -104,8 +104,24 @@ func (c *conn) open(h *headerBlock) error {
 	if first {
 		c.tellState()
 	}
-	c.s.workers.run(st)
+	c.opening = append(c.opening, st)
+	if len(c.opening) == maxOpening {
+		c.handle()
+	}
 	return nil
+}
+
+// maxOpening is how many streams are opened before their handlers run, if there is no wait for
+// frames before that: a worker finds many to do then, and their responses leave together.
+const maxOpening = 16
+
+// handle has the handlers run of streams that have been opened.
+func (c *conn) handle() {
+	if len(c.opening) > 0 {
+		c.s.workers.handle(c.opening)
+		clear(c.opening)
+		c.opening = c.opening[:0]
+	}
 }
 
 // work runs the handler.

@@ -9,21 +9,27 @@ import (
 // A task is a stream, whose handler is to run, or a connection that is to be read from.
 type task interface{ work() }
 
-// A worker does one task after the other, so that its stack need not grow each time.
-type worker chan task
+// A worker does one task after the other, so that its stack need not grow each time. It receives
+// when there may be one.
+type worker chan struct{}
 
 const (
 	maxIdleWorkers = 1024            // of a Server
 	workerLifetime = 2 * time.Second // without work, and up to twice as long
 )
 
-// workers are those that have nothing to do, the one that had last at the end.
+// workers do tasks in their order. One worker at a time is woken for what is in the queue, and
+// wakes the next one before it does a task, if there are more: when tasks are short, one worker
+// does many of them, and when one takes its time, the others do not wait for it.
 type workers struct {
 	mu      sync.Mutex
-	idle    []idleWorker
-	reaping bool // a timer is set
-	reaped  int  // how often
-	conns   int  // without any, nobody waits
+	queue   []task
+	head    int          // of the queue
+	woken   bool         // a worker is about to look at the queue
+	idle    []idleWorker // they have nothing to do; the one that had last is at the end
+	reaping bool         // a timer is set
+	reaped  int          // how often
+	conns   int          // without any, nobody waits
 }
 
 type idleWorker struct {
@@ -34,17 +40,36 @@ type idleWorker struct {
 // run has a worker do t.
 func (ws *workers) run(t task) {
 	ws.mu.Lock()
+	ws.queue = append(ws.queue, t)
+	ws.wake()
+}
+
+// handle has workers run the handlers of streams.
+func (ws *workers) handle(streams []*stream) {
+	ws.mu.Lock()
+	for _, st := range streams {
+		ws.queue = append(ws.queue, st)
+	}
+	ws.wake()
+}
+
+// wake has a worker look at the queue, if there is something in it and none is about to. mu is
+// held, and is not afterwards.
+func (ws *workers) wake() {
+	if ws.woken || ws.head == len(ws.queue) {
+		ws.mu.Unlock()
+		return
+	}
+	ws.woken = true
 	if n := len(ws.idle); n > 0 {
 		w := ws.idle[n-1].worker
 		ws.idle = ws.idle[:n-1]
 		ws.mu.Unlock()
-		w <- t
+		w <- struct{}{}
 		return
 	}
 	ws.mu.Unlock()
-	w := make(worker, 1)
-	w <- t
-	go ws.work(w)
+	go ws.work(make(worker, 1))
 }
 
 func (ws *workers) work(w worker) {
@@ -52,19 +77,45 @@ func (ws *workers) work(w worker) {
 	// from doing that whenever a worker waits, and these stacks apart from those of goroutines
 	// that wait for a connection, which are half as large.
 	var quarter [1280]byte
-	for t := range w {
-		t.work()
-		if !ws.rest(w) {
+	for more := true; more; _, more = <-w {
+		ws.mu.Lock()
+		ws.woken = false
+		for ws.head < len(ws.queue) {
+			t := ws.next()
+			ws.wake()
+			t.work()
+			ws.mu.Lock()
+		}
+		rests := ws.rest(w)
+		ws.mu.Unlock()
+		if !rests {
 			break
 		}
 	}
 	runtime.KeepAlive(&quarter)
 }
 
-// rest has w wait for work. It reports whether there is room for that.
+// next takes a task from the queue. mu is held.
+func (ws *workers) next() task {
+	t := ws.queue[ws.head]
+	ws.queue[ws.head] = nil
+	ws.head++
+	if 2*ws.head >= len(ws.queue) {
+		n := copy(ws.queue, ws.queue[ws.head:])
+		clear(ws.queue[n:])
+		ws.queue, ws.head = ws.queue[:n], 0
+		if cap(ws.queue) > maxKeptQueue && n == 0 {
+			ws.queue = nil
+		}
+	}
+	return t
+}
+
+// maxKeptQueue is how many tasks an empty queue has room for.
+const maxKeptQueue = 1024
+
+// rest notes that w waits for work. It reports whether there is room for that. mu is held.
 func (ws *workers) rest(w worker) bool {
-	ws.mu.Lock()
-	defer ws.mu.Unlock()
 	if len(ws.idle) >= maxIdleWorkers || ws.conns == 0 {
 		return false
 	}
