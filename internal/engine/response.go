@@ -22,10 +22,10 @@ type response struct {
 	mu       sync.Mutex // goroutines may outlive their handler
 	gone     chan bool  // of CloseNotify
 	status   int        // 0 until WriteHeader
-	sent     bool       // the HEADERS frame
-	finished bool       // the handler has returned
 	declared int64      // Content-Length, or -1
 	noLength bool       // and the handler wants none
+	sent     bool       // the HEADERS frame
+	finished bool       // the handler has returned
 	written  int64      // octets of the body
 	err      error      // why nothing more can be sent
 

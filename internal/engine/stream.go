@@ -19,10 +19,10 @@ import (
 type stream struct {
 	c        *conn
 	id       uint32
-	declared int64 // Content-Length of the request, or -1
-	got      int64 // octets of its body
 	tooLarge bool  // its fields are above the limit
 	expects  bool  // 100
+	declared int64 // Content-Length of the request, or -1
+	got      int64 // octets of its body
 
 	req  *http.Request
 	url  url.URL
@@ -31,9 +31,9 @@ type stream struct {
 	body *requestBody // nil if there is none
 
 	window        int64 // for DATA to the client
+	err           error // why nothing more can be sent
 	remoteEnded   bool  // the client has sent all
 	localEnded    bool  // END_STREAM or RST_STREAM is written, or on its way
-	err           error // why nothing more can be sent
 	handled       bool  // the handler has returned
 	priority      priority
 	waiting       bool          // it has something to send, and may not
