@@ -34,7 +34,7 @@ var (
 func (h *handler) upgrade(w http.ResponseWriter, r *http.Request, e engine, o offer) {
 	// "Requests that contain a payload body MUST be sent in their entirety before the
 	// client can send HTTP/2 frames." The limit is known to hold.
-	body, err := io.ReadAll(r.Body)
+	body, err := readBody(r)
 	if err != nil {
 		// The handler sees what it would have seen without the offer.
 		whole := io.MultiReader(bytes.NewReader(body), failingReader{err})
@@ -58,6 +58,14 @@ func (h *handler) upgrade(w http.ResponseWriter, r *http.Request, e engine, o of
 		Refusal:      notSwitched,
 		Timeout:      h.s.handshakeTimeout(),
 	})
+}
+
+// readBody reads the body of a request whose length is known.
+func readBody(r *http.Request) ([]byte, error) {
+	if r.ContentLength == 0 {
+		return nil, nil
+	}
+	return io.ReadAll(r.Body)
 }
 
 // hijack takes the connection from the HTTP/1 server, with what it has read of it.
