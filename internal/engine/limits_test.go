@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"fmt"
@@ -559,5 +560,38 @@ func TestFramesAfterReset(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// What clients send in answer to responses is no flood, however fast they are: PING, as grpc-go does
+// for DATA, RST_STREAM on a stream that was answered, WINDOW_UPDATE for both windows.
+func TestNoFlood(t *testing.T) {
+	const requests = 3 * floodBurst
+	_, dial := serveTCP(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "x") })
+	nc := dial()
+	fr := http2.NewFramer(nc, bufio.NewReader(nc))
+	for i := range uint32(requests) {
+		id := 2*i + 1
+		var b []byte
+		if i > 0 {
+			b = append(b, frame(http2.FrameRSTStream, 0, id-2, u32(uint32(http2.ErrCodeNo)))...)
+		}
+		b = append(b, frame(http2.FrameHeaders, http2.FlagHeadersEndHeaders, id, get("/"))...)
+		nc.Write(b)
+		for ended := false; !ended; {
+			f, err := fr.ReadFrame()
+			if err != nil {
+				t.Fatalf("%d requests: %v", i, err)
+			}
+			switch f := f.(type) {
+			case *http2.GoAwayFrame:
+				t.Fatalf("%d requests: %v", i, f)
+			case *http2.DataFrame:
+				b := appendPing(nil, false, [8]byte{1})
+				b = appendWindowUpdate(b, 0, 1)
+				nc.Write(appendWindowUpdate(b, id, 1))
+				ended = f.StreamEnded()
+			}
+		}
 	}
 }

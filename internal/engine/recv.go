@@ -168,11 +168,17 @@ func (c *conn) recvPing(f frameHeader, p []byte) error {
 		return connError{http2.ErrCodeProtocol, "ping_stream"}
 	case f.length != 8:
 		return connError{http2.ErrCodeFrameSize, "ping_length"}
-	case f.flags.Has(http2.FlagPingAck):
+	}
+	c.mu.Lock()
+	if err := c.countEarned(); err != nil {
+		c.mu.Unlock()
+		return err
+	}
+	if f.flags.Has(http2.FlagPingAck) {
+		c.mu.Unlock()
 		c.pong([8]byte(p))
 		return nil
 	}
-	c.mu.Lock()
 	c.out.buf = appendPing(c.out.buf, true, [8]byte(p))
 	return c.control()
 }
@@ -189,7 +195,7 @@ func (c *conn) recvWindowUpdate(f frameHeader, p []byte) error {
 		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if err := c.countUpdate(); err != nil {
+		if err := c.countEarned(); err != nil {
 			return err
 		}
 		if c.out.window += increment; c.out.window > 1<<31-1 {
@@ -203,7 +209,7 @@ func (c *conn) recvWindowUpdate(f frameHeader, p []byte) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := c.countUpdate(); err != nil {
+	if err := c.countEarned(); err != nil {
 		return err
 	}
 	st := c.streams[f.stream]
@@ -222,16 +228,6 @@ func (c *conn) recvWindowUpdate(f frameHeader, p []byte) error {
 	return nil
 }
 
-// countUpdate counts a WINDOW_UPDATE as part of a flood, unless what was sent gave reason for
-// it. mu is held.
-func (c *conn) countUpdate() error {
-	if c.out.earned > 0 {
-		c.out.earned--
-		return nil
-	}
-	return c.flood.add(1)
-}
-
 // https://www.rfc-editor.org/rfc/rfc9113.html#section-6.4
 func (c *conn) recvReset(f frameHeader, p []byte) error {
 	switch {
@@ -243,12 +239,18 @@ func (c *conn) recvReset(f frameHeader, p []byte) error {
 	c.mu.Lock()
 	st := c.streams[f.stream]
 	c.forgetReset(f.stream)
+	var err error
+	if st == nil || st.localEnded {
+		err = c.countEarned()
+	} else {
+		err = c.flood.add(1)
+	}
 	c.mu.Unlock()
 	if st != nil {
 		// As net/http has it, so that errors.As and the text find the code.
 		st.end(http2.StreamError{StreamID: f.stream, Code: http2.ErrCode(binary.BigEndian.Uint32(p))})
 	}
-	return nil
+	return err
 }
 
 // https://www.rfc-editor.org/rfc/rfc9113.html#section-6.8
@@ -282,6 +284,12 @@ func (c *conn) recvPriority(f frameHeader, p []byte) error {
 	case f.length != 5:
 		return streamError{f.stream, http2.ErrCodeFrameSize, "priority_length"}
 	}
+	c.mu.Lock()
+	err := c.countEarned()
+	c.mu.Unlock()
+	if err != nil {
+		return err
+	}
 	return checkDependency(f.stream, p)
 }
 
@@ -311,7 +319,7 @@ func (c *conn) recvPriorityUpdate(f frameHeader, p []byte) error {
 	if st := c.streams[id]; st != nil {
 		st.priority = parsePriority(string(p[4:]))
 	}
-	return nil
+	return c.countEarned()
 }
 
 // idle reports whether a stream has never been opened.

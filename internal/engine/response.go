@@ -471,6 +471,7 @@ func (w *response) sendWhole() {
 		w.send(true)
 		return
 	}
+	o.earn(len(p))
 	o.buf = appendHeader(o.buf, len(p), http2.FrameData, http2.FlagDataEndStream, st.id)
 	o.buf = append(o.buf, p...)
 	o.window -= int64(len(p))
@@ -486,7 +487,7 @@ func (w *response) appendHeader(p []byte, end bool) {
 	c := st.c
 	o := &c.out
 	o.begin()
-	o.earned += updatesPerFrame
+	o.earn(0)
 	if w.status == http.StatusOK {
 		o.field(":status", "200")
 	} else {

@@ -33,7 +33,7 @@ type writer struct {
 	due     bool          // buf holds what the goroutine that reads is to write when it has nothing to read
 
 	window     int64 // for DATA to the client
-	earned     int64 // WINDOW_UPDATE frames that what was sent gives reason for
+	earned     int64 // frames of the client that what was sent gives reason for: see countEarned
 	lastStream uint32
 	queue      []*stream // that have DATA to send and may not yet, in the order of their turn
 
@@ -45,13 +45,6 @@ type writer struct {
 	emptied   bool                // what the client has of it is not that of enc
 	limit     uint32              // of it, whatever the client would allow
 }
-
-// updatesPerFrame is how many WINDOW_UPDATE frames a frame of a response gives reason for, and
-// updateSize for how many octets of DATA there may be one more.
-const (
-	updatesPerFrame = 2
-	updateSize      = 1 << 10
-)
 
 // maxRepeated is how many fields a block has at the most that is kept to be sent again.
 const maxRepeated = 32
@@ -379,7 +372,7 @@ func (st *stream) writeDirect(nc net.Conn, p []byte, end, more bool) {
 		if end && n == len(p) {
 			flags = http2.FlagDataEndStream
 		}
-		o.earned += updatesPerFrame + int64(n)/updateSize
+		o.earn(n)
 		headers = appendHeader(headers, n, http2.FrameData, flags, st.id)
 		bufs = append(bufs, headers[len(headers)-headerLen:], p[:n])
 		p = p[n:]
@@ -460,7 +453,7 @@ func (st *stream) writeData(p []byte, end bool) error {
 				flags = http2.FlagDataEndStream
 				st.localEnded = true
 			}
-			o.earned += updatesPerFrame + int64(n)/updateSize
+			o.earn(n)
 			o.buf = appendHeader(o.buf, n, http2.FrameData, flags, st.id)
 			o.buf = append(o.buf, p[:n]...)
 			p = p[n:]
