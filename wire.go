@@ -25,7 +25,8 @@ type wire struct {
 	onFirst func(http2 bool) error // called with the first octet; an error ends the connection
 	onClose func(*wire)
 
-	seen          atomic.Bool // the first octet has come
+	first         sync.Mutex  // is held by who reads, until the first octet has come
+	seen          atomic.Bool // it has
 	failed        atomic.Pointer[error]
 	read, written atomic.Int64
 	once          sync.Once
@@ -38,6 +39,15 @@ type wire struct {
 }
 
 func (w *wire) Read(p []byte) (int, error) {
+	if !w.seen.Load() {
+		w.first.Lock()
+		defer w.first.Unlock()
+	}
+	return w.look(p)
+}
+
+// look reads, and looks at the first octet. first is held, or that has come.
+func (w *wire) look(p []byte) (int, error) {
 	n, err := w.Conn.Read(p)
 	w.read.Add(int64(n))
 	if n > 0 && !w.seen.Load() && w.seen.CompareAndSwap(false, true) {
@@ -52,15 +62,23 @@ func (w *wire) Write(p []byte) (int, error) {
 	n, err := w.Conn.Write(p)
 	w.written.Add(int64(n))
 	if err != nil && !w.seen.Load() {
-		// The server may have said why before it closed the connection.
-		w.Conn.SetReadDeadline(time.Now().Add(lastWords))
-		w.Read(make([]byte, 1))
+		w.lastWords()
 	}
 	return n, err
 }
 
-// lastWords bounds the wait for a first octet that is on its way when a Write fails.
-const lastWords = 100 * time.Millisecond
+// lastWords waits for a first octet that is on its way when a Write fails: the server may have said
+// why before it closed the connection.
+func (w *wire) lastWords() {
+	w.Conn.SetReadDeadline(time.Now().Add(lastWordsTimeout))
+	w.first.Lock()
+	defer w.first.Unlock()
+	if !w.seen.Load() {
+		w.look(make([]byte, 1))
+	}
+}
+
+const lastWordsTimeout = 100 * time.Millisecond
 
 // fail notes why the connection is of no use.
 func (w *wire) fail(err error) error {
