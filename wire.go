@@ -25,8 +25,8 @@ type wire struct {
 	onFirst func(http2 bool) error // called with the first octet; an error ends the connection
 	onClose func(*wire)
 
-	first         sync.Mutex  // is held by who reads, until the first octet has come
-	seen          atomic.Bool // it has
+	first         chan struct{} // full while somebody reads, until the first octet has come
+	seen          atomic.Bool   // it has
 	failed        atomic.Pointer[error]
 	read, written atomic.Int64
 	once          sync.Once
@@ -40,13 +40,13 @@ type wire struct {
 
 func (w *wire) Read(p []byte) (int, error) {
 	if !w.seen.Load() {
-		w.first.Lock()
-		defer w.first.Unlock()
+		w.first <- struct{}{}
+		defer func() { <-w.first }()
 	}
 	return w.look(p)
 }
 
-// look reads, and looks at the first octet. first is held, or that has come.
+// look reads, and looks at the first octet. Nobody else does, or it has come.
 func (w *wire) look(p []byte) (int, error) {
 	n, err := w.Conn.Read(p)
 	w.read.Add(int64(n))
@@ -71,8 +71,8 @@ func (w *wire) Write(p []byte) (int, error) {
 // why before it closed the connection.
 func (w *wire) lastWords() {
 	w.Conn.SetReadDeadline(time.Now().Add(lastWordsTimeout))
-	w.first.Lock()
-	defer w.first.Unlock()
+	w.first <- struct{}{}
+	defer func() { <-w.first }()
 	if !w.seen.Load() {
 		w.look(make([]byte, 1))
 	}
@@ -135,7 +135,7 @@ func (t *Transport) dial(ctx context.Context, network, addr string, onFirst func
 	if err != nil {
 		return nil, err
 	}
-	w := &wire{Conn: nc, onFirst: onFirst, onClose: t.wireClosed}
+	w := &wire{Conn: nc, onFirst: onFirst, onClose: t.wireClosed, first: make(chan struct{}, 1)}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {
