@@ -37,6 +37,7 @@ func rawCells() []matrix.Cell {
 		declined("chunked body", rawChunked, "U-09"),
 		declined("HTTP/1.0", rawHTTP10, "U-01"),
 		eachWay("two upgrades pipelined", rawPipelined, "U-22"),
+		eachWay("wrong preface", rawWrongPreface, "U-19"),
 		{Case: "half a preface", IDs: []string{"P-02"}, Test: rawHalfPreface},
 		{Case: "slow HTTP/1.1", IDs: []string{"P-02"}, Test: rawSlowHTTP1},
 	}
@@ -141,18 +142,35 @@ func (o rawOffer) wantDeclined(t *matrix.T, w origin.Way) {
 	s.WantNegotiated(t, 0, 0, o.reason)
 }
 
-// rawPipelined sends two offers at once. The second comes where the preface is due.
+// rawPipelined sends a second request with an offer in place of the preface.
 func rawPipelined(t *matrix.T, w origin.Way) {
+	wantPrefaceInvalid(t, w, "GET /echo?2 HTTP/1.1\r\nHost: example.com\r\n"+goodOffer+"\r\n")
+}
+
+// rawWrongPreface sends a preface of which one octet is another, or that no SETTINGS frame ends.
+func rawWrongPreface(t *matrix.T, w origin.Way) {
+	const settings = "\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+	for _, i := range []int{0, 11, len(http2.ClientPreface) - 1} {
+		wrong := []byte(http2.ClientPreface + settings)
+		wrong[i] ^= 1
+		t.Run(fmt.Sprintf("octet %d", i+1), func(t *matrix.T) { wantPrefaceInvalid(t, w, string(wrong)) })
+	}
+	t.Run("PING", func(t *matrix.T) {
+		wantPrefaceInvalid(t, w, http2.ClientPreface+"\x00\x00\x08\x06\x00\x00\x00\x00\x0012345678"+settings)
+	})
+}
+
+// wantPrefaceInvalid sends a request with an offer, and then what is no preface.
+func wantPrefaceInvalid(t *matrix.T, w origin.Way, after string) {
 	s := origin.StartFor(t, w, origin.Config{Breaks: h2c.ReasonPrefaceInvalid})
 	c := dialRaw(t, s)
-	c.say("GET /echo?1 HTTP/1.1\r\nHost: example.com\r\n" + goodOffer + "\r\n" +
-		"GET /echo?2 HTTP/1.1\r\nHost: example.com\r\n" + goodOffer + "\r\n")
+	c.say("GET /echo?1 HTTP/1.1\r\nHost: example.com\r\n" + goodOffer + "\r\n" + after)
 	resp, err := http.ReadResponse(c.r, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if resp.StatusCode != http.StatusSwitchingProtocols {
-		t.Fatalf("answer to the first is %s", resp.Status)
+		t.Fatalf("answer to the offer is %s", resp.Status)
 	}
 	// The connection may be closed or reset, but it may not stay.
 	if _, err := io.Copy(io.Discard, c.r); errors.Is(err, os.ErrDeadlineExceeded) {
