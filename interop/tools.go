@@ -11,8 +11,8 @@ import (
 // requests themselves, or send what no client should.
 func toolCells() []matrix.Cell {
 	cells := []matrix.Cell{
-		eachWay("clone", gitClone, "U-12", "U-29"),
-		eachWay("push", gitPush, "U-12", "U-29"),
+		eachWay("clone", unstalled(gitClone), "U-12", "U-29"),
+		eachWay("push", unstalled(gitPush), "U-12", "U-29"),
 	}
 	for i := range cells {
 		cells[i].Peer, cells[i].Entry, cells[i].Needs = "git", "upgrade", []*peer.Peer{clients.Git}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"net/http"
 	"net/http/cgi"
 	"os"
@@ -23,6 +25,7 @@ type gitServer struct {
 
 	mu     sync.Mutex
 	visits []gitVisit
+	open   int // requests whose handler has not returned
 }
 
 type gitVisit struct {
@@ -53,8 +56,12 @@ func startGit(t *matrix.T, w origin.Way) *gitServer {
 	s.Server = origin.StartFor(t, w, origin.Config{Serve: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		s.visits = append(s.visits, gitVisit{r.Method, r.RequestURI, r.Proto, h2c.RequestVia(r), r.RemoteAddr})
+		s.open++
 		s.mu.Unlock()
 		program.ServeHTTP(w, r)
+		s.mu.Lock()
+		s.open--
+		s.mu.Unlock()
 	})})
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -67,10 +74,50 @@ func startGit(t *matrix.T, w origin.Way) *gitServer {
 // git runs git in a directory in s.dir.
 func (s *gitServer) git(dir string, args ...string) string {
 	out, err := clients.RunGit(s.t.Context(), filepath.Join(s.dir, dir), args...)
+	if errors.Is(err, context.DeadlineExceeded) && s.answered() {
+		panic(errStalled)
+	}
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	return out
+}
+
+// errStalled says that git waits, though all of its requests have been answered.
+var errStalled = errors.New("git waits for more of a response that is whole")
+
+// answered reports whether there were requests, and all have been answered.
+func (s *gitServer) answered() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.visits) > 0 && s.open == 0
+}
+
+// unstalled returns a test that begins anew when git stalls, at most twice: of libcurl 7.88.1, one
+// command in some hundreds does. It has read all octets of the response then, and polls its socket
+// for more.
+func unstalled(test func(*matrix.T, origin.Way)) func(*matrix.T, origin.Way) {
+	return func(t *matrix.T, w origin.Way) {
+		for range 2 {
+			if !stalls(func() { test(t, w) }) {
+				return
+			}
+			t.Logf("%v: once again", errStalled)
+		}
+		test(t, w)
+	}
+}
+
+func stalls(f func()) (stalled bool) {
+	defer func() {
+		if v := recover(); v == errStalled {
+			stalled = true
+		} else if v != nil {
+			panic(v)
+		}
+	}()
+	f()
+	return false
 }
 
 // commit adds a file to the repository in a directory.

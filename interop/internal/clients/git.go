@@ -21,13 +21,16 @@ var GitEnv = []string{
 	"GIT_COMMITTER_NAME=interop", "GIT_COMMITTER_EMAIL=interop@example.com",
 }
 
+// gitTimeout is many times what a command takes.
+const gitTimeout = 20 * time.Second
+
 // RunGit runs git in the directory, which offers h2c over http, and returns what it prints.
 func RunGit(ctx context.Context, dir string, args ...string) (string, error) {
 	path, err := Git.Find()
 	if err != nil {
 		return "", err
 	}
-	out, err := peer.Run(ctx, time.Minute, peer.Command{
+	out, err := peer.Run(ctx, gitTimeout, peer.Command{
 		Path: path, Dir: dir, Env: GitEnv,
 		Args: append([]string{"-c", "http.version=HTTP/2", "-c", "gc.auto=0"}, args...),
 	})
