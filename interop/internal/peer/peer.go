@@ -15,6 +15,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -127,6 +128,9 @@ func Run(ctx context.Context, timeout time.Duration, c Command) (Output, error) 
 	cmd.Env = append(withoutProxies(os.Environ()), c.Env...)
 	cmd.Dir = c.Dir
 	cmd.WaitDelay = 5 * time.Second
+	// git has children of its own.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.Stdin = bytes.NewReader(c.Stdin)
 	if c.Input != nil {
 		cmd.Stdin = io.MultiReader(bytes.NewReader(c.Stdin), c.Input)
