@@ -15,6 +15,7 @@ import (
 )
 
 type (
+	anchorKey  struct{} // *anchor, of which no request is to come
 	handoffKey struct{} // *handoff of a connection that was handed over
 	baseKey    struct{} // what BaseContext returned for the listener of a connection
 	connKey    struct{} // *conn of a connection that was not handed over
@@ -44,14 +45,41 @@ func localAddr(r *http.Request) net.Addr {
 // it came from has, without asking the user's function again.
 func wrapBaseContext(user func(net.Listener) context.Context) func(net.Listener) context.Context {
 	return func(l net.Listener) context.Context {
-		if h, ok := l.(*handoff); ok {
-			return h.base
+		switch l := l.(type) {
+		case *handoff:
+			return l.base
+		case anchorListener:
+			return context.WithValue(context.Background(), anchorKey{}, l.a)
 		}
 		ctx := context.Background()
 		if user != nil {
 			ctx = user(l)
 		}
 		return context.WithValue(ctx, baseKey{}, ctx)
+	}
+}
+
+// wrapConnContext and wrapConnState return functions that leave anchors out.
+func wrapConnContext(user func(context.Context, net.Conn) context.Context) func(context.Context, net.Conn) context.Context {
+	if user == nil {
+		return nil
+	}
+	return func(ctx context.Context, nc net.Conn) context.Context {
+		if _, ok := nc.(*anchor); ok {
+			return ctx
+		}
+		return user(ctx, nc)
+	}
+}
+
+func wrapConnState(user func(net.Conn, http.ConnState)) func(net.Conn, http.ConnState) {
+	if user == nil {
+		return nil
+	}
+	return func(nc net.Conn, state http.ConnState) {
+		if _, ok := nc.(*anchor); !ok {
+			user(nc, state)
+		}
 	}
 }
 

@@ -18,8 +18,32 @@ const (
 type engine struct {
 	server *http.Server
 	base   context.Context // of the connections that are handed over to it
+	direct *direct         // nil if they go through net/http
 
-	split *splitter // instead, where somebody accepts its connections
+	split *splitter // instead of all these, where somebody accepts its connections
+}
+
+// An announced is an engine that a connection was announced to.
+type announced struct {
+	engine
+	anchor *anchor // if the engine is direct
+}
+
+// announce announces a connection to e, before it is taken from net/http. It reports whether e takes
+// any more.
+func (e engine) announce() (a announced, ok bool) {
+	if e.direct == nil {
+		return announced{engine: e}, true
+	}
+	anchor := e.direct.enter()
+	return announced{e, anchor}, anchor != nil
+}
+
+// withdraw is called in place of handOver if there is no connection after all.
+func (a announced) withdraw() {
+	if a.anchor != nil {
+		a.anchor.leave(nil)
+	}
 }
 
 // engineKey finds the engine of a NewHandler: one for each server in front of it, since it
@@ -39,7 +63,7 @@ func (h *handler) engine(r *http.Request) (e engine, ok bool) {
 		if base == nil {
 			base = context.Background() // BaseContext was replaced after ConfigureServer
 		}
-		return engine{server: h.hs, base: base}, true
+		return engine{server: h.hs, base: base, direct: h.direct}, true
 	}
 	front, _ := r.Context().Value(http.ServerContextKey).(*http.Server)
 	key := engineKey{front, h}
@@ -69,7 +93,7 @@ func newEngine(h *handler, front *http.Server, addr net.Addr) engine {
 	e.server.Protocols.SetHTTP1(true) // to be told where net/http does not speak HTTP/2
 	e.server.BaseContext = wrapBaseContext(nil)
 	if h.s.Engine != EngineNetHTTP {
-		useEngine(e.server)
+		e.direct = useEngine(e.server)
 	}
 	if front == nil {
 		e.server.HTTP2 = h.s.fitWindows(nil)
@@ -82,10 +106,10 @@ func newEngine(h *handler, front *http.Server, addr net.Addr) engine {
 	e.server.MaxHeaderBytes = front.MaxHeaderBytes
 	copyMaxHeaderValueCount(e.server, front)
 	e.server.ErrorLog = front.ErrorLog
-	e.server.ConnState = front.ConnState
+	e.server.ConnState = wrapConnState(front.ConnState)
 	e.server.HTTP2 = h.s.fitWindows(front.HTTP2)
 	e.server.DisableGeneralOptionsHandler = front.DisableGeneralOptionsHandler
-	e.server.ConnContext = front.ConnContext
+	e.server.ConnContext = wrapConnContext(front.ConnContext)
 	if front.BaseContext != nil {
 		e.base = front.BaseContext(boundAddr{addr})
 	}

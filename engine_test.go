@@ -513,14 +513,13 @@ func TestResetBody(t *testing.T) {
 
 func TestPanicsAreLogged(t *testing.T) {
 	onBoth(t, func(t *testing.T) int {
-		var mu sync.Mutex
-		var logged bytes.Buffer
+		var logged buffer
 		ts := serve(t, configured, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/abort" {
 				panic(http.ErrAbortHandler)
 			}
 			panic("on purpose")
-		}), withHTTP(func(hs *http.Server) { hs.ErrorLog = log.New(lockedWriter{&mu, &logged}, "", 0) }))
+		}), withHTTP(func(hs *http.Server) { hs.ErrorLog = log.New(&logged, "", 0) }))
 		c := ts.dial()
 		c.preface()
 		c.request(1, "/abort")
@@ -529,25 +528,9 @@ func TestPanicsAreLogged(t *testing.T) {
 		c.response(3)
 		c.request(5, "/abort")
 		c.response(5)
-		text := func() string {
-			mu.Lock()
-			defer mu.Unlock()
-			return logged.String()
-		}
-		eventually(t, "the panic in ErrorLog", func() bool { return strings.Contains(text(), "panic serving") })
-		return strings.Count(text(), "panic serving")
+		eventually(t, "the panic in ErrorLog", func() bool { return strings.Contains(logged.String(), "panic serving") })
+		return strings.Count(logged.String(), "panic serving")
 	})
-}
-
-type lockedWriter struct {
-	mu *sync.Mutex
-	w  io.Writer
-}
-
-func (w lockedWriter) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.w.Write(p)
 }
 
 func TestConnStates(t *testing.T) {

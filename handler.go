@@ -12,6 +12,7 @@ type handler struct {
 
 	// Under ConfigureServer.
 	hs            *http.Server
+	direct        *direct // nil if net/http starts all connections
 	conns         *conns
 	answerOptions bool // in place of net/http
 

@@ -37,8 +37,8 @@ const (
 	handoffRefused
 )
 
-// handOver hands nc over to e. It returns when e has taken or refused it.
-func (s *Server) handOver(e engine, remote string, nc net.Conn, via Via, cfg splice.Config) {
+// handOver hands nc over to e, to which it was announced. It returns when e has taken or refused it.
+func (s *Server) handOver(e announced, remote string, nc net.Conn, via Via, cfg splice.Config) {
 	h := &handoff{
 		s:       s,
 		via:     via,
@@ -52,11 +52,14 @@ func (s *Server) handOver(e engine, remote string, nc net.Conn, via Via, cfg spl
 	h.conn = splice.New(nc, cfg)
 
 	defer h.conn.Refuse() // unless it was taken
-	if e.split != nil {
+	switch {
+	case e.split != nil:
 		e.split.handOver(h)
-		return
+	case e.direct != nil:
+		e.direct.serve(e.anchor, h)
+	default:
+		e.server.Serve(h) // always fails, since there is one connection only
 	}
-	e.server.Serve(h) // always fails, since there is one connection only
 }
 
 func (h *handoff) Accept() (net.Conn, error) {

@@ -7,15 +7,14 @@ import (
 	"net/http"
 
 	h2engine "github.com/seed78dc1b7f/h2c/internal/engine"
-	"github.com/seed78dc1b7f/h2c/internal/splice"
 )
 
 // useEngine has hs serve HTTP/2 by the engine of this library: net/http gives it the
 // connections, in cleartext once it has read the preface. A server that has another
-// implementation keeps it.
-func useEngine(hs *http.Server) {
+// implementation keeps it, and useEngine returns nil.
+func useEngine(hs *http.Server) *direct {
 	if _, ok := hs.TLSNextProto["h2"]; ok {
-		return
+		return nil
 	}
 	e := h2engine.New(hs)
 	if hs.TLSNextProto == nil {
@@ -23,8 +22,9 @@ func useEngine(hs *http.Server) {
 	}
 	hs.TLSNextProto["unencrypted_http2"] = func(_ *http.Server, tc *tls.Conn, h http.Handler) {
 		nc := tc.NetConn().(interface{ UnencryptedNetConn() net.Conn }).UnencryptedNetConn()
-		if c, ok := nc.(*splice.Conn); ok {
-			c.Take() // it reads before it writes
+		if a, ok := nc.(*anchor); ok {
+			a.hold(h)
+			return
 		}
 		e.Serve(nc, h2engine.Options{Context: baseContext(h), Handler: h, SawPreface: true})
 	}
@@ -33,6 +33,7 @@ func useEngine(hs *http.Server) {
 		e.Serve(tc, h2engine.Options{Context: baseContext(h), Handler: h, TLS: &state})
 	}
 	hs.RegisterOnShutdown(e.Shutdown)
+	return &direct{hs: hs, engine: e}
 }
 
 // baseContext returns the context that net/http has made for the connection.

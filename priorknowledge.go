@@ -42,25 +42,38 @@ func (h *handler) servePreface(w http.ResponseWriter, r *http.Request) {
 	if c := publicConn(r); c != nil && c.hasExpired() {
 		panic(http.ErrAbortHandler) // net/http makes a request of the half that came
 	}
+	if r.Context().Value(anchorKey{}) != nil {
+		// As with a handoff that waits, below: the server does not speak HTTP/2.
+		h.s.noHTTP2.Store(true)
+		panic(http.ErrAbortHandler)
+	}
 	e, reason := h.priorKnowledge(r)
 	if reason != "" {
 		h.s.negotiated(Negotiation{Via: ViaPriorKnowledge, Reason: reason, RemoteAddr: r.RemoteAddr})
 		refuse(w, reason)
 		return
 	}
+	to, ok := e.announce()
+	if !ok {
+		h.s.negotiated(Negotiation{Via: ViaPriorKnowledge, Reason: ReasonShutdown, RemoteAddr: r.RemoteAddr})
+		refuse(w, ReasonShutdown)
+		return
+	}
 	nc, buffered, err := hijack(w)
 	if err != nil {
+		to.withdraw()
 		h.s.negotiated(Negotiation{Via: ViaPriorKnowledge, Reason: ReasonHijack, Err: err, RemoteAddr: r.RemoteAddr})
 		refuse(w, ReasonHijack)
 		return
 	}
 	buffered, err = readRest(nc, buffered, h.s.handshakeTimeout())
 	if err != nil {
+		to.withdraw()
 		nc.Close()
 		h.s.negotiated(Negotiation{Via: ViaPriorKnowledge, Reason: prefaceReason(err), Err: err, RemoteAddr: r.RemoteAddr})
 		return
 	}
-	h.s.handOver(e, r.RemoteAddr, nc, ViaPriorKnowledge, splice.Config{Buffered: buffered, Refusal: goingAway})
+	h.s.handOver(to, r.RemoteAddr, nc, ViaPriorKnowledge, splice.Config{Buffered: buffered, Refusal: goingAway})
 }
 
 // priorKnowledge judges the beginning of a client preface.

@@ -114,19 +114,18 @@ func ConfigureServer(hs *http.Server, s *Server) error {
 	protocols.SetUnencryptedHTTP2(!s.DisablePriorKnowledge || !s.DisableUpgrade)
 	hs.Protocols = &protocols
 	hs.HTTP2 = s.fitWindows(hs.HTTP2)
-	if s.Engine != EngineNetHTTP {
-		useEngine(hs)
-	}
-
 	h := &handler{s: s, next: hs.Handler, hs: hs, conns: &conns{s: s, http2Only: !protocols.HTTP1()}, answerOptions: !hs.DisableGeneralOptionsHandler}
 	if h.next == nil {
 		h.next = http.DefaultServeMux
 	}
+	if s.Engine != EngineNetHTTP {
+		h.direct = useEngine(hs)
+	}
 	hs.Handler = h
 	hs.DisableGeneralOptionsHandler = true
 	hs.BaseContext = wrapBaseContext(hs.BaseContext)
-	hs.ConnContext = h.conns.wrapConnContext(hs.ConnContext)
-	hs.ConnState = h.conns.wrapConnState(hs.ConnState)
+	hs.ConnContext = wrapConnContext(h.conns.wrapConnContext(hs.ConnContext))
+	hs.ConnState = wrapConnState(h.conns.wrapConnState(hs.ConnState))
 	return nil
 }
 

@@ -163,7 +163,7 @@ func (sp *splitter) serve(c *splitConn) {
 				// not wait then dial again at once, as grpc-go does.
 				refusal = nil
 			}
-			sp.s.handOver(engine{split: sp}, c.remote(), c.Conn, ViaPriorKnowledge, splice.Config{
+			sp.s.handOver(announced{engine: engine{split: sp}}, c.remote(), c.Conn, ViaPriorKnowledge, splice.Config{
 				Buffered: c.seen[len(clientPreface):],
 				Refusal:  refusal,
 			})

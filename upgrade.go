@@ -41,12 +41,18 @@ func (h *handler) upgrade(w http.ResponseWriter, r *http.Request, e engine, o of
 		h.decline(w, withBody(r, whole), ReasonBodyIncomplete, err)
 		return
 	}
+	to, ok := e.announce()
+	if !ok {
+		h.decline(w, withBody(r, bytes.NewReader(body)), ReasonDisabled, nil)
+		return
+	}
 	nc, buffered, err := hijack(w)
 	if err != nil {
+		to.withdraw()
 		h.decline(w, withBody(r, bytes.NewReader(body)), ReasonHijack, err)
 		return
 	}
-	h.s.handOver(e, r.RemoteAddr, nc, ViaUpgrade, splice.Config{
+	h.s.handOver(to, r.RemoteAddr, nc, ViaUpgrade, splice.Config{
 		Inject: splice.AppendRequest(nil, splice.Request{
 			Settings: o.settings,
 			Fields:   o.fields,

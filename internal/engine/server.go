@@ -61,7 +61,7 @@ func (s *Server) Shutdown() {
 	}
 }
 
-func (s *Server) logf(format string, args ...any) {
+func (s *Server) Logf(format string, args ...any) {
 	if s.hs.ErrorLog != nil {
 		s.hs.ErrorLog.Printf(format, args...)
 	} else {

@@ -146,7 +146,7 @@ func (st *stream) work() {
 func (st *stream) broken(v any) {
 	if v != nil && v != http.ErrAbortHandler {
 		buf := make([]byte, 64<<10)
-		st.c.s.logf("http2: panic serving %v: %v\n%s", st.c.remote, v, buf[:runtime.Stack(buf, false)])
+		st.c.s.Logf("http2: panic serving %v: %v\n%s", st.c.remote, v, buf[:runtime.Stack(buf, false)])
 	}
 	st.resetWith(http2.ErrCodeInternal)
 	st.resp.abandon()

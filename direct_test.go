@@ -1,0 +1,201 @@
+package h2c_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/seed78dc1b7f/h2c"
+)
+
+// closeServer calls the Close that covers the connections of a role.
+func (ts *server) closeServer(role role) error {
+	if role == configured {
+		return ts.hs.Close()
+	}
+	return ts.s.Close()
+}
+
+// Close ends upgraded connections, whatever they do.
+func TestCloseEndsUpgraded(t *testing.T) {
+	eachHandlerRole(t, func(t *testing.T, role role) {
+		synctest.Test(t, func(t *testing.T) {
+			var gone atomic.Int32
+			ts := serve(t, role, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/wait" {
+					<-r.Context().Done()
+					gone.Add(1)
+				}
+			}))
+			var clients []*client
+			for _, path := range []string{"/wait", "/"} {
+				c := ts.dial()
+				c.nc.SetDeadline(time.Time{})
+				c.upgradeTo(path)
+				c.preface()
+				clients = append(clients, c)
+			}
+			clients[1].response(1)
+			synctest.Wait()
+			start := time.Now()
+			if err := ts.closeServer(role); err != nil {
+				t.Error(err)
+			}
+			for _, c := range clients {
+				for {
+					if _, err := c.frame(); err != nil {
+						break
+					}
+				}
+			}
+			synctest.Wait()
+			if took := time.Since(start); took != 0 || gone.Load() != 1 {
+				t.Errorf("closed after %v, %d handlers were told", took, gone.Load())
+			}
+		})
+	})
+}
+
+// Shutdown whose context ends, and then Close, as servers do.
+func TestCloseAfterShutdown(t *testing.T) {
+	eachHandlerRole(t, func(t *testing.T, role role) {
+		synctest.Test(t, func(t *testing.T) {
+			ts := serve(t, role, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				<-r.Context().Done()
+			}))
+			c := ts.dial()
+			c.nc.SetDeadline(time.Time{})
+			c.upgradeTo("/")
+			c.preface()
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			defer cancel()
+			start := time.Now()
+			if err := ts.shutdown(role, ctx); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("Shutdown: %v", err)
+			}
+			if took := time.Since(start); took != time.Minute {
+				t.Errorf("Shutdown took %v", took)
+			}
+			ts.closeServer(role)
+			for {
+				if _, err := c.frame(); err != nil {
+					break
+				}
+			}
+			synctest.Wait()
+			if n := ts.s.Stats().Active; n != 0 {
+				t.Errorf("%d connections active", n)
+			}
+		})
+	})
+}
+
+// What is left on the server when upgraded connections are closed is gone in a moment, and the next
+// one is served.
+func TestUpgradesWithPauses(t *testing.T) {
+	eachHandlerRole(t, func(t *testing.T, role role) {
+		synctest.Test(t, func(t *testing.T) {
+			ts := serve(t, role, text("ok"))
+			for _, pause := range []time.Duration{0, time.Millisecond, time.Second - 1, time.Second, time.Minute} {
+				time.Sleep(pause)
+				c := ts.dial()
+				c.upgradeTo("/")
+				c.preface()
+				if r := c.response(1); r.Body != "ok" {
+					t.Errorf("after %v: %+v", pause, r)
+				}
+				c.nc.Close()
+				synctest.Wait()
+			}
+		})
+	})
+}
+
+// httptest closes new and idle connections of its server, and waits for the others. With the
+// engine of net/http, the client loses the response, as it does by prior knowledge without this library.
+func TestHTTPTestServerWaits(t *testing.T) {
+	for _, role := range []role{configured, wrapped} {
+		begun, end := make(chan bool), make(chan bool)
+		ts := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			begun <- true
+			<-end
+			io.WriteString(w, "whole")
+		}))
+		s := new(h2c.Server)
+		if role == configured {
+			if err := h2c.ConfigureServer(ts.Config, s); err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			ts.Config.Handler = h2c.NewHandler(ts.Config.Handler, s)
+		}
+		ts.Start()
+		c := dialTCP(t, ts.Listener.Addr().String())
+		c.upgradeTo("/")
+		c.preface()
+		<-begun
+		closed := make(chan bool)
+		go func() {
+			ts.Close()
+			close(closed)
+		}()
+		select {
+		case <-closed:
+			// What NewHandler took over is not httptest's any more.
+			if role == configured {
+				t.Error("Close did not wait")
+			}
+		case <-time.After(200 * time.Millisecond):
+		}
+		close(end)
+		if r := c.response(1); r.Body != "whole" {
+			t.Errorf("got %+v", r)
+		}
+		c.nc.Close()
+		<-closed
+		s.Close()
+		eventually(t, "no connection left", func() bool { return s.Stats().Active == 0 })
+	}
+}
+
+// A hook that panics on an upgraded connection ends that one, and ErrorLog says why.
+func TestHookPanics(t *testing.T) {
+	for _, in := range []http.ConnState{http.StateActive, http.StateIdle} {
+		t.Run(in.String(), func(t *testing.T) {
+			eachHandlerRole(t, func(t *testing.T, role role) {
+				var logged buffer
+				var panics atomic.Bool
+				ts := serve(t, role, text("ok"), withHTTP(func(hs *http.Server) {
+					hs.ErrorLog = log.New(&logged, "", 0)
+					hs.ConnState = func(nc net.Conn, state http.ConnState) {
+						if _, ok := nc.(interface{ NetConn() net.Conn }); ok && state == in && panics.Load() {
+							panic("on purpose")
+						}
+					}
+				}))
+				panics.Store(true)
+				c := ts.dial()
+				c.send("GET / HTTP/1.1\nHost: h\n" + offerFields + "\n")
+				eventually(t, "the panic in ErrorLog", func() bool {
+					return strings.Contains(logged.String(), "panic serving") && strings.Contains(logged.String(), "on purpose")
+				})
+				panics.Store(false)
+				c = ts.dial()
+				c.upgradeTo("/")
+				c.preface()
+				if r := c.response(1); r.Body != "ok" {
+					t.Errorf("the next connection got %+v", r)
+				}
+			})
+		})
+	}
+}
