@@ -108,10 +108,12 @@ type anchor struct {
 	closed   bool // it is over when there are no connections
 	entered  int
 	conns    map[*splice.Conn]bool
-	idle     *time.Timer // runs when there are no connections
+	expiring bool // a timer is set
+	used     bool // since it was set
 }
 
-// anchorLifetime is how long an anchor outlives the last connection that it stands for.
+// anchorLifetime is how long an anchor outlives the last connection that it stands for, and up to
+// twice as long.
 const anchorLifetime = time.Second
 
 func newAnchor() *anchor {
@@ -154,10 +156,8 @@ func (a *anchor) enter() bool {
 	if a.handler == nil || isClosed(a.stopped) || isClosed(a.over) {
 		return false
 	}
-	if a.idle != nil {
-		a.idle.Stop()
-	}
 	a.entered++
+	a.used = true
 	return true
 }
 
@@ -183,18 +183,28 @@ func (a *anchor) leave(c *splice.Conn) {
 	case a.entered > 0:
 	case a.closed || isClosed(a.stopped):
 		a.finish()
-	case a.idle == nil:
-		a.idle = time.AfterFunc(anchorLifetime, a.expire)
-	default:
-		a.idle.Reset(anchorLifetime)
+	case !a.expiring:
+		a.expireLater()
 	}
 }
 
-// expire ends an anchor that has not been needed for a while.
+// expireLater ends a when it has not been used for a while. mu is held.
+func (a *anchor) expireLater() {
+	a.expiring, a.used = true, false
+	time.AfterFunc(anchorLifetime, a.expire)
+}
+
 func (a *anchor) expire() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.finish()
+	a.expiring = false
+	switch {
+	case a.entered > 0: // leave sets the next timer
+	case a.used:
+		a.expireLater()
+	default:
+		a.finish()
+	}
 }
 
 // Close is called by Close of the server, after that of the listener; by net/http when a is over;

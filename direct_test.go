@@ -105,7 +105,7 @@ func TestUpgradesWithPauses(t *testing.T) {
 	eachHandlerRole(t, func(t *testing.T, role role) {
 		synctest.Test(t, func(t *testing.T) {
 			ts := serve(t, role, text("ok"))
-			for _, pause := range []time.Duration{0, time.Millisecond, time.Second - 1, time.Second, time.Minute} {
+			for _, pause := range []time.Duration{0, time.Millisecond, time.Second - 1, time.Second, 2*time.Second - 1, time.Minute} {
 				time.Sleep(pause)
 				c := ts.dial()
 				c.upgradeTo("/")
