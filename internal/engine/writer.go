@@ -32,6 +32,8 @@ type writer struct {
 	last    bool          // the connection is closed when buf is written
 	due     bool          // buf holds what the goroutine that reads is to write when it has nothing to read
 
+	direct int64 // octets of DATA that are written at once from where they are
+
 	window     int64 // for DATA to the client
 	earned     int64 // frames of the client that what was sent gives reason for: see countEarned
 	lastStream uint32
@@ -54,6 +56,7 @@ const maxKeptBlock = 4 << 10
 
 func (o *writer) init(c *conn) {
 	o.nc, o.timeout = c.nc, c.lim.writeByteTimeout
+	o.direct = firstDirect
 	o.window = initialWindow
 	o.limit = c.lim.encoderTable
 	o.table = min(defaultTable, o.limit)
@@ -314,10 +317,14 @@ func (st *stream) queue() {
 const (
 	// directSize is from how much on DATA is not copied into the buffer, in octets.
 	directSize = 16 << 10
-	// maxDirect is how much of it is written at once, before others have their turn, and
-	// aloneDirect how much if there are none: the client reads then what is still in the cache.
-	maxDirect   = 256 << 10
-	aloneDirect = 32 << 10
+	// How much of it is written at once, before others have their turn: between minDirect and
+	// maxDirect, twice as much as before if that took less than quickWrite, half as much if it took
+	// more than slowWrite.
+	minDirect   = 32 << 10
+	firstDirect = 256 << 10
+	maxDirect   = 1 << 20
+	quickWrite  = 4 * time.Millisecond
+	slowWrite   = 2 * quickWrite
 )
 
 // vectors is what one write of DATA needs.
@@ -353,6 +360,16 @@ func (o *writer) vectored(n int) net.Conn {
 // tests.
 var anyVectored bool
 
+// adapt notes how long n octets took.
+func (o *writer) adapt(n int64, took time.Duration) {
+	switch {
+	case took > slowWrite:
+		o.direct = max(o.direct/2, minDirect)
+	case took < quickWrite && n >= o.direct:
+		o.direct = min(2*o.direct, maxDirect)
+	}
+}
+
 // writeDirect writes what is in the buffer and then p as DATA, of maxDirect octets at the most,
 // from where it is. Windows have room for it, and nobody writes. If there is more, it returns when
 // it is the stream's turn again. mu is held, but not meanwhile.
@@ -386,7 +403,9 @@ func (st *stream) writeDirect(nc net.Conn, p []byte, end, more bool) {
 	o.writing, o.due = true, false
 	c.mu.Unlock()
 	v.rest = bufs
+	begun := time.Now()
 	n, err := v.rest.WriteTo(nc)
+	took := time.Since(begun)
 	if f, ok := o.nc.(Filter); ok {
 		f.CountWritten(int(n))
 	}
@@ -395,6 +414,7 @@ func (st *stream) writeDirect(nc net.Conn, p []byte, end, more bool) {
 	vectorPool.Put(v)
 	c.mu.Lock()
 	o.spare = lead
+	o.adapt(n, took)
 	if err != nil {
 		c.cannotWrite()
 	}
@@ -430,11 +450,7 @@ func (st *stream) writeData(p []byte, end bool) error {
 				st.forTurn = false
 				continue
 			}
-			most := int64(maxDirect)
-			if len(c.streams) == 1 {
-				most = aloneDirect
-			}
-			if n := int(min(int64(len(p)), most, o.window, st.window)); n >= directSize {
+			if n := int(min(int64(len(p)), o.direct, o.window, st.window)); n >= directSize {
 				now := p[:n]
 				p = p[n:]
 				st.writeDirect(nc, now, end && len(p) == 0, len(p) > 0)
