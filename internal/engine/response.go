@@ -227,7 +227,7 @@ func (w *response) large(p []byte) error {
 			return err
 		}
 	}
-	if err := w.st.writeData(p, false); err != nil {
+	if err := w.st.writeData(p, false, true); err != nil {
 		w.err = err
 		return err
 	}
@@ -246,7 +246,7 @@ func (w *response) send(end bool) error {
 	if w.isHead() {
 		p = nil
 	}
-	if err := w.st.writeData(p, end); err != nil {
+	if err := w.st.writeData(p, end, false); err != nil {
 		w.err = err
 		return err
 	}

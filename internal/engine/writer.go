@@ -430,10 +430,11 @@ func (st *stream) writeDirect(nc net.Conn, p []byte, end, more bool) {
 }
 
 // writeData sends p as DATA, and ends the stream with it if end is set. It returns why it could
-// not.
+// not. If more is set, the handler is at it, and often returns next: what fits in the buffer leaves
+// a moment later, so that the end of the stream goes with it.
 //
 // https://www.rfc-editor.org/rfc/rfc9113.html#section-6.9.1
-func (st *stream) writeData(p []byte, end bool) error {
+func (st *stream) writeData(p []byte, end, more bool) error {
 	c := st.c
 	o := &c.out
 	c.mu.Lock()
@@ -443,7 +444,7 @@ func (st *stream) writeData(p []byte, end bool) error {
 			c.mu.Unlock()
 			return err
 		}
-		if nc := o.vectored(len(p)); nc != nil {
+		if nc := o.vectored(len(p)); nc != nil && !(more && len(p) <= outSize-len(o.buf)) {
 			if o.writing {
 				st.forTurn = true
 				st.wait()
@@ -497,6 +498,10 @@ func (st *stream) writeData(p []byte, end bool) error {
 		st.close()
 	}
 	o.wakeNext()
-	c.flush()
+	if more {
+		c.flushLater()
+	} else {
+		c.flush()
+	}
 	return nil
 }
