@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -16,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -175,14 +177,30 @@ func (p *Process) Terminate() { p.cmd.Process.Signal(syscall.SIGTERM) }
 
 func (p *Process) kill() error { return syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) }
 
+// ports are those that programs get which cannot choose one themselves. They are below those that
+// Linux gives to clients and to listeners on port 0, so that nobody takes one before the program has it, and
+// each is given once: a program that finds its port taken may take its time to end, and the one
+// that has it would be taken for it.
+var ports atomic.Uint32
+
+const (
+	firstPort = 20000
+	portCount = 12000
+)
+
+func init() { ports.Store(rand.Uint32N(portCount)) }
+
 // freePort returns a port of 127.0.0.1 that was free just now.
 func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	var err error
+	for range 100 {
+		port := strconv.Itoa(firstPort + int(ports.Add(1)%portCount))
+		var l net.Listener
+		if l, err = net.Listen("tcp", "127.0.0.1:"+port); err == nil {
+			return port, l.Close()
+		}
 	}
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port), nil
+	return "", err
 }
 
 // InSbin returns where a server is that not everybody has on the PATH.
