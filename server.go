@@ -87,7 +87,8 @@ const (
 // prior knowledge. All of hs holds for these connections: its timeouts, limits, hooks,
 // logging and HTTP2 settings, and hs.Shutdown drains them. ConnContext and ConnState see an
 // upgraded connection twice: hijacked, and as a new one whose method NetConn() net.Conn
-// returns the first. Where Protocols of hs lacks HTTP/1, prior knowledge is the only way in, and a
+// returns the first. (Hooks that replace them later see one connection more, which stands for the
+// upgraded ones.) Where Protocols of hs lacks HTTP/1, prior knowledge is the only way in, and a
 // client that does not open with the preface gets GOAWAY
 // (https://www.rfc-editor.org/rfc/rfc9113.html#section-3.4).
 //

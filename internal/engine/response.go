@@ -557,63 +557,6 @@ func (o *writer) fields(name string, values []string) {
 	}
 }
 
-// declareTrailers notes the names that a value of Trailer lists.
-func (w *response) declareTrailers(value string) {
-	for name := range strings.SplitSeq(value, ",") {
-		name = http.CanonicalHeaderKey(strings.TrimSpace(name))
-		if httpguts.ValidTrailerHeader(name) && !slices.Contains(w.trailers, name) {
-			w.trailers = append(w.trailers, name)
-		}
-	}
-}
-
-// trailer returns the fields that end the response, or nil.
-func (w *response) trailer() http.Header {
-	var trailer http.Header
-	add := func(name string, values []string) {
-		if trailer == nil {
-			trailer = make(http.Header)
-		}
-		trailer[name] = append(trailer[name], values...)
-	}
-	for _, name := range w.trailers {
-		if v, ok := w.header[name]; ok {
-			add(name, v)
-		}
-	}
-	for name, v := range w.header {
-		if name, ok := strings.CutPrefix(name, http.TrailerPrefix); ok {
-			if name = http.CanonicalHeaderKey(name); httpguts.ValidTrailerHeader(name) {
-				delete(trailer, name)
-				add(name, v)
-			}
-		}
-	}
-	return trailer
-}
-
-// sendTrailer ends the stream with a header block.
-//
-// https://www.rfc-editor.org/rfc/rfc9113.html#section-8.1-4.4.1
-func (w *response) sendTrailer(trailer http.Header) {
-	st := w.st
-	c := st.c
-	c.mu.Lock()
-	if st.room() != nil {
-		c.mu.Unlock()
-		return
-	}
-	o := &c.out
-	o.begin()
-	for name, values := range trailer {
-		o.fields(name, values)
-	}
-	o.finish(st.id, true, c.peer.maxFrame)
-	st.localEnded = true
-	st.close()
-	c.mu.Unlock()
-}
-
 // headerTooLarge answers a request whose fields are above the limit.
 func (w *response) headerTooLarge() {
 	w.WriteHeader(http.StatusRequestHeaderFieldsTooLarge)

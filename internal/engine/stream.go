@@ -10,7 +10,6 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/net/http/httpguts"
 	"golang.org/x/net/http2"
 )
 
@@ -338,48 +337,6 @@ func (c *conn) wasReset(id uint32) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Contains(c.resets, id) || c.draining && id > c.goneAt
-}
-
-// recvTrailers takes the fields that end a request.
-//
-// https://www.rfc-editor.org/rfc/rfc9113.html#section-8.1-4.4.1
-func (st *stream) recvTrailers(h *headerBlock) error {
-	c := st.c
-	c.mu.Lock()
-	ended, failed := st.remoteEnded, st.err != nil
-	c.mu.Unlock()
-	switch {
-	case failed:
-		return nil
-	case ended:
-		// https://www.rfc-editor.org/rfc/rfc9113.html#section-5.1-7.10.1
-		return streamError{st.id, http2.ErrCodeStreamClosed, "headers_half_closed"}
-	case !h.end:
-		return streamError{st.id, http2.ErrCodeProtocol, "trailers_not_last"}
-	case h.wrong != "":
-		return streamError{st.id, http2.ErrCodeProtocol, h.wrong}
-	case h.tooMuch:
-		return streamError{st.id, http2.ErrCodeEnhanceYourCalm, "trailers_too_large"}
-	}
-	for _, has := range h.has {
-		if has {
-			return streamError{st.id, http2.ErrCodeProtocol, "trailers_pseudo"}
-		}
-	}
-	for i := range h.fields {
-		h.check(&h.fields[i])
-	}
-	if h.wrong != "" {
-		return streamError{st.id, http2.ErrCodeProtocol, h.wrong}
-	}
-	trailer := h.header()
-	for name := range trailer {
-		// https://www.rfc-editor.org/rfc/rfc9110.html#section-6.5.1
-		if !httpguts.ValidTrailerHeader(name) {
-			delete(trailer, name)
-		}
-	}
-	return st.endOfBody(trailer)
 }
 
 // recvData takes a part of a body.
