@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/net/http2"
@@ -60,5 +61,34 @@ func TestEncode(t *testing.T) {
 	}
 	if repeated < 1000 {
 		t.Errorf("%d blocks were sent again", repeated)
+	}
+}
+
+// A client that takes DATA quickly gets more of it at once, and a slow one less.
+func TestAdapt(t *testing.T) {
+	o := &writer{direct: firstDirect}
+	for _, step := range []struct {
+		n    int64
+		took time.Duration
+		want int64
+	}{
+		{firstDirect, 0, 2 * firstDirect},
+		{firstDirect, 0, 2 * firstDirect}, // not all that it might have been
+		{2 * firstDirect, quickWrite, 2 * firstDirect},
+		{2 * firstDirect, slowWrite, 2 * firstDirect},
+		{2 * firstDirect, quickWrite - 1, maxDirect},
+		{maxDirect, 0, maxDirect},
+		{16 << 10, time.Second, maxDirect / 2},
+	} {
+		o.adapt(step.n, step.took)
+		if o.direct != step.want {
+			t.Errorf("after %d octets in %v: %d at once, want %d", step.n, step.took, o.direct, step.want)
+		}
+	}
+	for range 10 {
+		o.adapt(o.direct, time.Minute)
+	}
+	if o.direct != minDirect {
+		t.Errorf("after many slow writes: %d at once", o.direct)
 	}
 }
