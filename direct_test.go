@@ -8,7 +8,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -198,4 +200,35 @@ func TestHookPanics(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Many upgrades while the server is closed: no connection outlives that.
+func TestCloseRace(t *testing.T) {
+	eachHandlerRole(t, func(t *testing.T, role role) {
+		for range 20 {
+			ts := serve(t, role, text("x"))
+			var clients []net.Conn
+			for range 20 {
+				nc, err := ts.l.Dial()
+				if err != nil {
+					t.Fatal(err)
+				}
+				clients = append(clients, nc)
+			}
+			var wg sync.WaitGroup
+			for _, nc := range clients {
+				wg.Go(func() {
+					defer nc.Close()
+					io.WriteString(nc, crlf("GET / HTTP/1.1\nHost: h\n"+offerFields+"\n"))
+					nc.SetReadDeadline(time.Now().Add(10 * time.Second))
+					if _, err := io.Copy(io.Discard, nc); errors.Is(err, os.ErrDeadlineExceeded) {
+						t.Error("the connection is still open")
+					}
+				})
+			}
+			ts.closeServer(role)
+			ts.hs.Close() // under NewHandler, it still serves HTTP/1.1
+			wg.Wait()
+		}
+	})
 }
