@@ -85,7 +85,8 @@
 // but does not wait, so call [Server.Shutdown] after it. Neither cancels a context.
 // [http.Server.Close], or with NewHandler [Server.Close], closes the connections at once,
 // which does. A request whose connection cannot be handed over, because the server began to
-// shut down in that moment, is answered 503 and has reached no handler.
+// shut down in that moment, is served over HTTP/1.1, or with [EngineNetHTTP] answered 503,
+// before any handler.
 //
 // With [Server.Split], shut down each of the two servers, and then call Server.Shutdown, for
 // connections that neither has accepted. Where grpc-go is a handler, the http.Server drains its
