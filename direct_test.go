@@ -7,7 +7,6 @@ import (
 	"log"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"strings"
 	"sync"
@@ -15,8 +14,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/seed78dc1b7f/h2c"
 )
 
 // closeServer calls the Close that covers the connections of a role.
@@ -127,20 +124,11 @@ func TestUpgradesWithPauses(t *testing.T) {
 func TestHTTPTestServerWaits(t *testing.T) {
 	for _, role := range []role{configured, wrapped} {
 		begun, end := make(chan bool), make(chan bool)
-		ts := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ts, s := httptestServer(t, role, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			begun <- true
 			<-end
 			io.WriteString(w, "whole")
 		}))
-		s := new(h2c.Server)
-		if role == configured {
-			if err := h2c.ConfigureServer(ts.Config, s); err != nil {
-				t.Fatal(err)
-			}
-		} else {
-			ts.Config.Handler = h2c.NewHandler(ts.Config.Handler, s)
-		}
-		ts.Start()
 		c := dialTCP(t, ts.Listener.Addr().String())
 		c.upgradeTo("/")
 		c.preface()

@@ -511,19 +511,24 @@ func TestTraceAndLogger(t *testing.T) {
 	}
 }
 
+// httptestServer starts an httptest.Server that the library was put into.
+func httptestServer(t *testing.T, role role, handler http.Handler) (*httptest.Server, *h2c.Server) {
+	ts, s := httptest.NewUnstartedServer(handler), new(h2c.Server)
+	if role == configured {
+		if err := h2c.ConfigureServer(ts.Config, s); err != nil {
+			t.Fatal(err)
+		}
+	} else {
+		ts.Config.Handler = h2c.NewHandler(ts.Config.Handler, s)
+	}
+	ts.Start()
+	return ts, s
+}
+
 // httptest.Server follows connections by ConnState, and closes idle ones.
 func TestHTTPTestServer(t *testing.T) {
 	eachRole(t, func(t *testing.T, role role) {
-		ts := httptest.NewUnstartedServer(http.HandlerFunc(see))
-		s := new(h2c.Server)
-		if role == configured {
-			if err := h2c.ConfigureServer(ts.Config, s); err != nil {
-				t.Fatal(err)
-			}
-		} else {
-			ts.Config.Handler = h2c.NewHandler(ts.Config.Handler, s)
-		}
-		ts.Start()
+		ts, s := httptestServer(t, role, http.HandlerFunc(see))
 		addr := ts.Listener.Addr().String()
 		c := dialTCP(t, addr)
 		c.upgradeTo("/")
