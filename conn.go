@@ -15,7 +15,7 @@ import (
 )
 
 type (
-	anchorKey  struct{} // *anchor, of which no request is to come
+	anchorKey  struct{} // *anchor
 	handoffKey struct{} // *handoff of a connection that was handed over
 	baseKey    struct{} // what BaseContext returned for the listener of a connection
 	connKey    struct{} // *conn of a connection that was not handed over

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"os"
 	"runtime"
 	"slices"
 	"sync"
@@ -42,6 +43,20 @@ func (d *direct) enter() *anchor {
 	}
 	d.anchor = a
 	return a
+}
+
+// getsPrefaces reports whether the handler gets the client prefaces that are sent to hs, since net/http
+// does not give the connections to the engine, as a later Go may not.
+func (d *direct) getsPrefaces() bool {
+	if d == nil {
+		return false
+	}
+	a := d.enter()
+	if a == nil {
+		return false
+	}
+	defer a.leave(nil)
+	return a.byHandler
 }
 
 // serve begins to serve the connection of h, which was announced to a. It does what net/http does
@@ -94,13 +109,17 @@ func (d *direct) logPanic(h *handoff) {
 // An anchor is a connection of an http.Server that stands for others, of which the server does not
 // know: Shutdown waits until the last of them is closed, and Close closes them all.
 //
-// net/http reads a client preface from it, and gives it to the engine, which holds it. An
-// anchorListener yields it, and hears of Shutdown and Close.
+// net/http reads a client preface from it, and gives it to the engine, which holds it, or to the
+// handler, which does that as well. An anchorListener yields it, and hears of Shutdown and Close.
 type anchor struct {
-	settled chan struct{} // closed when the engine has it, or will not get it
+	settled chan struct{} // closed when it is held, or will not be
 	stopped chan struct{} // closed when the server takes no more connections
 	over    chan struct{} // closed when it stands for nothing any more
-	handler http.Handler  // what net/http has the engine serve; nil if the engine did not get it
+	expired chan struct{} // closed when reading is to end
+
+	// Before settled is closed.
+	handler   http.Handler // what the engine is to serve; nil if it is not held
+	byHandler bool         // the engine did not get it
 
 	mu       sync.Mutex
 	unread   string // of the preface
@@ -121,21 +140,23 @@ func newAnchor() *anchor {
 		settled: make(chan struct{}),
 		stopped: make(chan struct{}),
 		over:    make(chan struct{}),
+		expired: make(chan struct{}),
 		unread:  http2.ClientPreface,
 		conns:   make(map[*splice.Conn]bool),
 	}
 }
 
-// hold is called when net/http gives a to the engine. It returns when a is over.
-func (a *anchor) hold(h http.Handler) {
+// hold returns when a is over. It is called when net/http gives a to the engine, with what it has
+// that serve, or to the handler.
+func (a *anchor) hold(h http.Handler, byHandler bool) {
 	a.mu.Lock()
-	a.handler = h
+	a.handler, a.byHandler = h, byHandler
 	a.settle()
 	a.mu.Unlock()
 	<-a.over
 }
 
-// settle notes that it is known whether the engine gets a. mu is held.
+// settle notes that it is known whether a is held. mu is held.
 func (a *anchor) settle() {
 	if !isClosed(a.settled) {
 		close(a.settled)
@@ -226,7 +247,7 @@ func (a *anchor) Close() error {
 	return nil
 }
 
-// Read yields the client preface, and nothing more.
+// Read yields the client preface, and then waits.
 func (a *anchor) Read(p []byte) (int, error) {
 	a.mu.Lock()
 	n := copy(p, a.unread)
@@ -235,15 +256,29 @@ func (a *anchor) Read(p []byte) (int, error) {
 	if n > 0 {
 		return n, nil
 	}
-	<-a.over
-	return 0, net.ErrClosed
+	select {
+	case <-a.expired:
+		return 0, os.ErrDeadlineExceeded
+	case <-a.over:
+		return 0, net.ErrClosed
+	}
+}
+
+// SetReadDeadline ends reading if at has passed, as net/http has it when a request ends. Other
+// deadlines do not matter.
+func (a *anchor) SetReadDeadline(at time.Time) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !at.IsZero() && !at.After(time.Now()) && !isClosed(a.expired) {
+		close(a.expired)
+	}
+	return nil
 }
 
 func (a *anchor) Write([]byte) (int, error)        { return 0, net.ErrClosed }
 func (a *anchor) LocalAddr() net.Addr              { return anchorAddr{} }
 func (a *anchor) RemoteAddr() net.Addr             { return anchorAddr{} }
 func (a *anchor) SetDeadline(time.Time) error      { return nil }
-func (a *anchor) SetReadDeadline(time.Time) error  { return nil }
 func (a *anchor) SetWriteDeadline(time.Time) error { return nil }
 
 // An anchorListener yields an anchor.

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/seed78dc1b7f/h2c"
 )
 
 // closeServer calls the Close that covers the connections of a role.
@@ -219,4 +221,37 @@ func TestCloseRace(t *testing.T) {
 			wg.Wait()
 		}
 	})
+}
+
+// Should net/http not hand over connections that begin with the client preface, the handler gets
+// them, and serves them.
+func TestPrefacesComeToHandler(t *testing.T) {
+	ts := serve(t, configured, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		time.Sleep(100 * time.Millisecond)
+		io.WriteString(w, string(h2c.RequestVia(r)))
+	}), func(ts *server) {
+		ts.configured = func(hs *http.Server) { delete(hs.TLSNextProto, "unencrypted_http2") }
+	})
+	c := ts.dial()
+	c.preface()
+	c.request(1, "/")
+	if r := c.response(1); r.Body != string(h2c.ViaPriorKnowledge) {
+		t.Errorf("got %+v", r)
+	}
+	c2 := ts.dial()
+	c2.upgradeTo("/")
+	c2.preface()
+	done := make(chan error)
+	go func() { done <- ts.hs.Shutdown(context.Background()) }()
+	if r := c2.response(1); r.Body != string(h2c.ViaUpgrade) {
+		t.Errorf("got %+v", r)
+	}
+	c.wantClosedAfterGoAway()
+	c2.wantClosedAfterGoAway()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if got := ts.s.Stats(); got.PriorKnowledge != 1 || got.Upgraded != 1 || got.Active != 0 {
+		t.Errorf("%+v", got)
+	}
 }

@@ -68,6 +68,8 @@ type server struct {
 	s  *h2c.Server
 
 	behind *http.Server // Split: the server of connections that speak HTTP/2
+
+	configured func(*http.Server) // is called before it serves
 }
 
 type option func(*server)
@@ -95,6 +97,9 @@ func serve(t *testing.T, role role, handler http.Handler, options ...option) *se
 		}
 	case wrapped:
 		ts.hs.Handler = h2c.NewHandler(ts.hs.Handler, ts.s)
+	}
+	if ts.configured != nil {
+		ts.configured(ts.hs)
 	}
 	var l net.Listener = ts.l
 	if role == split {

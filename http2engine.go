@@ -23,7 +23,7 @@ func useEngine(hs *http.Server) *direct {
 	hs.TLSNextProto["unencrypted_http2"] = func(_ *http.Server, tc *tls.Conn, h http.Handler) {
 		nc := tc.NetConn().(interface{ UnencryptedNetConn() net.Conn }).UnencryptedNetConn()
 		if a, ok := nc.(*anchor); ok {
-			a.hold(h)
+			a.hold(h, false)
 			return
 		}
 		e.Serve(nc, h2engine.Options{Context: baseContext(h), Handler: h, SawPreface: true})

@@ -42,9 +42,8 @@ func (h *handler) servePreface(w http.ResponseWriter, r *http.Request) {
 	if c := publicConn(r); c != nil && c.hasExpired() {
 		panic(http.ErrAbortHandler) // net/http makes a request of the half that came
 	}
-	if r.Context().Value(anchorKey{}) != nil {
-		// As with a handoff that waits, below: the server does not speak HTTP/2.
-		h.s.noHTTP2.Store(true)
+	if a, ok := r.Context().Value(anchorKey{}).(*anchor); ok {
+		a.hold(h, true)
 		panic(http.ErrAbortHandler)
 	}
 	e, reason := h.priorKnowledge(r)
@@ -90,8 +89,8 @@ func (h *handler) priorKnowledge(r *http.Request) (engine, Reason) {
 		return engine{}, ReasonPrefaceLate
 	case h.s.DisablePriorKnowledge:
 		return engine{}, ReasonPriorKnowledge
-	case h.hs != nil:
-		return engine{}, ReasonPrefaceInvalid // net/http takes the valid ones itself
+	case h.hs != nil && !h.direct.getsPrefaces():
+		return engine{}, ReasonPrefaceInvalid // the valid ones do not come to the handler
 	}
 	e, ok := h.engine(r)
 	if !ok {
