@@ -38,6 +38,7 @@ type writer struct {
 	earned     int64 // frames of the client that what was sent gives reason for: see countEarned
 	lastStream uint32
 	queue      []*stream // that have DATA to send and may not yet, in the order of their turn
+	next       *stream   // whose turn it is to write, and has not begun
 
 	enc       *hpack.Encoder
 	encoded   bytes.Buffer
@@ -204,7 +205,7 @@ func (o *writer) wakeNext() bool {
 	o.queue = slices.DeleteFunc(o.queue, func(st *stream) bool { return !st.waiting })
 	next := -1
 	for i, st := range o.queue {
-		may := st.forRoom || o.window > 0 && st.window > 0 && !(st.forTurn && o.writing)
+		may := st.forRoom || o.window > 0 && st.window > 0 && !(st.forTurn && (o.writing || o.next != nil))
 		if may && (next < 0 || st.priority.urgency < o.queue[next].priority.urgency) {
 			next = i
 		}
@@ -214,6 +215,9 @@ func (o *writer) wakeNext() bool {
 	}
 	st := o.queue[next]
 	o.queue = slices.Delete(o.queue, next, next+1)
+	if st.forTurn {
+		o.next = st
+	}
 	st.rouse()
 	return true
 }
@@ -292,26 +296,31 @@ func (st *stream) room() error {
 			continue
 		}
 		st.forRoom = true
-		st.wait()
+		st.wait(false)
 		st.forRoom = false
 	}
 }
 
-// wait has st wait for its turn. mu is held, but not meanwhile.
-func (st *stream) wait() {
-	st.queue()
+// wait has st wait for its turn, before the others if first is set. mu is held, but not meanwhile.
+func (st *stream) wait(first bool) {
+	st.queue(first)
 	st.c.mu.Unlock()
 	<-st.wake
 	st.c.mu.Lock()
 }
 
 // queue notes that st waits. mu is held.
-func (st *stream) queue() {
+func (st *stream) queue(first bool) {
 	if st.wake == nil {
 		st.wake = make(chan struct{}, 1)
 	}
 	st.waiting = true
-	st.c.out.queue = append(st.c.out.queue, st)
+	o := &st.c.out
+	if first {
+		o.queue = slices.Insert(o.queue, 0, st)
+	} else {
+		o.queue = append(o.queue, st)
+	}
 }
 
 const (
@@ -419,14 +428,24 @@ func (st *stream) writeDirect(nc net.Conn, p []byte, end, more bool) {
 		c.cannotWrite()
 	}
 	more = more && st.ended() == nil
+	st.forTurn = more
 	if more {
-		st.queue() // behind the others
+		st.queue(false) // behind the others
 	}
 	c.write() // what has come meanwhile
 	if more {
 		<-st.wake
 	}
 	c.mu.Lock()
+	st.takeTurn()
+}
+
+// takeTurn ends the wait of st until nobody writes. mu is held.
+func (st *stream) takeTurn() {
+	st.forTurn = false
+	if o := &st.c.out; o.next == st {
+		o.next = nil
+	}
 }
 
 // writeData sends p as DATA, and ends the stream with it if end is set. It returns why it could
@@ -437,6 +456,7 @@ func (st *stream) writeDirect(nc net.Conn, p []byte, end, more bool) {
 func (st *stream) writeData(p []byte, end, more bool) error {
 	c := st.c
 	o := &c.out
+	turn := false // it has had to wait for it
 	c.mu.Lock()
 	for {
 		if err := st.ended(); err != nil {
@@ -447,8 +467,9 @@ func (st *stream) writeData(p []byte, end, more bool) error {
 		if nc := o.vectored(len(p)); nc != nil && !(more && len(p) <= outSize-len(o.buf)) {
 			if o.writing {
 				st.forTurn = true
-				st.wait()
-				st.forTurn = false
+				st.wait(turn) // somebody may have come before it
+				st.takeTurn()
+				turn = true
 				continue
 			}
 			if n := int(min(int64(len(p)), o.direct, o.window, st.window)); n >= directSize {
@@ -458,6 +479,7 @@ func (st *stream) writeData(p []byte, end, more bool) error {
 				if len(p) == 0 {
 					break
 				}
+				turn = true
 				continue
 			}
 		}
@@ -487,7 +509,7 @@ func (st *stream) writeData(p []byte, end, more bool) error {
 			c.mu.Lock()
 			continue
 		}
-		st.wait()
+		st.wait(false)
 	}
 	if end && !st.localEnded {
 		o.buf = appendHeader(o.buf, 0, http2.FrameData, http2.FlagDataEndStream, st.id)
