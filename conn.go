@@ -152,7 +152,8 @@ func (t *conns) wrapConnContext(user func(context.Context, net.Conn) context.Con
 		if user != nil {
 			ctx = user(ctx, nc)
 		}
-		if _, ok := nc.(*splice.Conn); ok {
+		switch nc.(type) {
+		case *splice.Conn, *anchor:
 			return ctx
 		}
 		c := &conn{nc: nc}

@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -85,7 +84,7 @@ func (d *direct) serve(a *anchor, h *handoff) {
 	begun = true
 	go func() {
 		defer a.leave(nc)
-		defer d.logPanic(h)
+		defer func() { d.engine.LogPanic("http", h.remote, recover()) }() // of a hook of the user
 		defer d.connState(nc, http.StateClosed)
 		defer nc.Close()
 		d.engine.Serve(nc, h2engine.Options{Context: ctx, Handler: a.handler})
@@ -95,14 +94,6 @@ func (d *direct) serve(a *anchor, h *handoff) {
 func (d *direct) connState(nc net.Conn, state http.ConnState) {
 	if d.hs.ConnState != nil {
 		d.hs.ConnState(nc, state)
-	}
-}
-
-// logPanic ends the panic of a hook of the user.
-func (d *direct) logPanic(h *handoff) {
-	if v := recover(); v != nil && v != http.ErrAbortHandler {
-		buf := make([]byte, 64<<10)
-		d.engine.Logf("http: panic serving %v: %v\n%s", h.remote, v, buf[:runtime.Stack(buf, false)])
 	}
 }
 

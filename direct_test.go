@@ -52,11 +52,7 @@ func TestCloseEndsUpgraded(t *testing.T) {
 				t.Error(err)
 			}
 			for _, c := range clients {
-				for {
-					if _, err := c.frame(); err != nil {
-						break
-					}
-				}
+				c.toEnd()
 			}
 			synctest.Wait()
 			if took := time.Since(start); took != 0 || gone.Load() != 1 {
@@ -87,11 +83,7 @@ func TestCloseAfterShutdown(t *testing.T) {
 				t.Errorf("Shutdown took %v", took)
 			}
 			ts.closeServer(role)
-			for {
-				if _, err := c.frame(); err != nil {
-					break
-				}
-			}
+			c.toEnd()
 			synctest.Wait()
 			if n := ts.s.Stats().Active; n != 0 {
 				t.Errorf("%d connections active", n)

@@ -507,3 +507,12 @@ func (b *buffer) String() string {
 	defer b.mu.Unlock()
 	return b.b.String()
 }
+
+// toEnd reads frames until the connection ends.
+func (c *client) toEnd() {
+	for {
+		if _, err := c.frame(); err != nil {
+			return
+		}
+	}
+}

@@ -125,8 +125,8 @@ func ConfigureServer(hs *http.Server, s *Server) error {
 	hs.Handler = h
 	hs.DisableGeneralOptionsHandler = true
 	hs.BaseContext = wrapBaseContext(hs.BaseContext)
-	hs.ConnContext = wrapConnContext(h.conns.wrapConnContext(hs.ConnContext))
-	hs.ConnState = wrapConnState(h.conns.wrapConnState(hs.ConnState))
+	hs.ConnContext = h.conns.wrapConnContext(wrapConnContext(hs.ConnContext))
+	hs.ConnState = h.conns.wrapConnState(wrapConnState(hs.ConnState))
 	return nil
 }
 

@@ -28,8 +28,8 @@ func (c *conn) flush() {
 	c.write()
 }
 
-// flushLater is flush for the goroutine that reads, which must not wait until the client does:
-// that may be after it has written more.
+// flushLater is flush by a worker: for the goroutine that reads, which must not wait until the client
+// does, since that may be after it has written more, and for a handler that often has more to add.
 func (c *conn) flushLater() {
 	begun := c.beginWrite()
 	c.mu.Unlock()

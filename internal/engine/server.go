@@ -11,6 +11,7 @@ import (
 	"crypto/tls"
 	"log"
 	"net/http"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -61,7 +62,15 @@ func (s *Server) Shutdown() {
 	}
 }
 
-func (s *Server) Logf(format string, args ...any) {
+// LogPanic tells ErrorLog of a panic, unless v says that there is nothing to tell.
+func (s *Server) LogPanic(protocol, remote string, v any) {
+	if v != nil && v != http.ErrAbortHandler {
+		buf := make([]byte, 64<<10)
+		s.logf("%s: panic serving %v: %v\n%s", protocol, remote, v, buf[:runtime.Stack(buf, false)])
+	}
+}
+
+func (s *Server) logf(format string, args ...any) {
 	if s.hs.ErrorLog != nil {
 		s.hs.ErrorLog.Printf(format, args...)
 	} else {

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"runtime"
 	"slices"
 	"time"
 
@@ -143,10 +142,7 @@ func (st *stream) work() {
 
 // broken ends a stream whose handler panicked, or ended its goroutine.
 func (st *stream) broken(v any) {
-	if v != nil && v != http.ErrAbortHandler {
-		buf := make([]byte, 64<<10)
-		st.c.s.Logf("http2: panic serving %v: %v\n%s", st.c.remote, v, buf[:runtime.Stack(buf, false)])
-	}
+	st.c.s.LogPanic("http2", st.c.remote, v)
 	st.resetWith(http2.ErrCodeInternal)
 	st.resp.abandon()
 	st.done()

@@ -177,10 +177,10 @@ func (p *Process) Terminate() { p.cmd.Process.Signal(syscall.SIGTERM) }
 
 func (p *Process) kill() error { return syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) }
 
-// ports are those that programs get which cannot choose one themselves. They are below those that
-// Linux gives to clients and to listeners on port 0, so that nobody takes one before the program has it, and
-// each is given once: a program that finds its port taken may take its time to end, and the one
-// that has it would be taken for it.
+// ports counts those that programs got which cannot choose one themselves. They are below those
+// that Linux gives to clients and to listeners on port 0, so that nobody takes one before the
+// program has it, and each is given once: a program that finds its port taken may take its time to
+// end, and the one that has it would be taken for it.
 var ports atomic.Uint32
 
 const (

@@ -1,0 +1,214 @@
+package engine
+
+import (
+	"net"
+	"sync"
+	"time"
+
+	"golang.org/x/net/http2"
+)
+
+const (
+	// directSize is from how much on DATA is not copied into the buffer, in octets.
+	directSize = 16 << 10
+	// How much of it is written at once, before others have their turn: between minDirect and
+	// maxDirect, twice as much as before if that took less than quickWrite, half as much if it took
+	// more than slowWrite.
+	minDirect   = 32 << 10
+	firstDirect = 256 << 10
+	maxDirect   = 1 << 20
+	quickWrite  = 4 * time.Millisecond
+	slowWrite   = 2 * quickWrite
+)
+
+// vectors is what one write of DATA needs.
+type vectors struct {
+	headers [maxDirect / minMaxFrame * headerLen]byte
+	bufs    [1 + 2*maxDirect/minMaxFrame][]byte
+	rest    net.Buffers
+}
+
+var vectorPool = sync.Pool{New: func() any { return new(vectors) }}
+
+// vectored returns the connection to which n octets of DATA can be written from where they are, or
+// nil.
+func (o *writer) vectored(n int) net.Conn {
+	if n < directSize || o.timeout > 0 {
+		return nil
+	}
+	nc := o.nc
+	if f, ok := nc.(Filter); ok {
+		nc = f.SettledOut()
+	}
+	switch nc.(type) {
+	case *net.TCPConn, *net.UnixConn:
+		return nc
+	}
+	if anyVectored {
+		return nc
+	}
+	return nil
+}
+
+// anyVectored has [writer.vectored] return connections that write one buffer after the other, for
+// tests.
+var anyVectored bool
+
+// adapt notes how long n octets took.
+func (o *writer) adapt(n int64, took time.Duration) {
+	switch {
+	case took > slowWrite:
+		o.direct = max(o.direct/2, minDirect)
+	case took < quickWrite && n >= o.direct:
+		o.direct = min(2*o.direct, maxDirect)
+	}
+}
+
+// writeDirect writes what is in the buffer and then p as DATA, of maxDirect octets at the most,
+// from where it is. Windows have room for it, and nobody writes. If there is more, it returns when
+// it is the stream's turn again. mu is held, but not meanwhile.
+func (st *stream) writeDirect(nc net.Conn, p []byte, end, more bool) {
+	c := st.c
+	o := &c.out
+	v := vectorPool.Get().(*vectors)
+	headers, bufs := v.headers[:0], v.bufs[:0]
+	if len(o.buf) > 0 {
+		bufs = append(bufs, o.buf)
+	}
+	o.window -= int64(len(p))
+	st.window -= int64(len(p))
+	for len(p) > 0 {
+		n := min(len(p), c.peer.maxFrame)
+		var flags http2.Flags
+		if end && n == len(p) {
+			flags = http2.FlagDataEndStream
+		}
+		o.earn(n)
+		headers = appendHeader(headers, n, http2.FrameData, flags, st.id)
+		bufs = append(bufs, headers[len(headers)-headerLen:], p[:n])
+		p = p[n:]
+	}
+	if end {
+		st.localEnded = true
+		st.close() // before the client can have it: it may open another stream then
+	}
+	lead := o.buf
+	o.buf, o.spare = o.spare[:0], nil
+	o.writing, o.due = true, false
+	c.mu.Unlock()
+	v.rest = bufs
+	begun := time.Now()
+	n, err := v.rest.WriteTo(nc)
+	took := time.Since(begun)
+	if f, ok := o.nc.(Filter); ok {
+		f.CountWritten(int(n))
+	}
+	v.rest = nil
+	clear(v.bufs[:])
+	vectorPool.Put(v)
+	c.mu.Lock()
+	o.spare = lead
+	o.adapt(n, took)
+	if err != nil {
+		c.cannotWrite()
+	}
+	more = more && st.ended() == nil
+	st.forTurn = more
+	if more {
+		st.queue(false) // behind the others
+	}
+	c.write() // what has come meanwhile
+	if more {
+		<-st.wake
+	}
+	c.mu.Lock()
+	st.takeTurn()
+}
+
+// takeTurn ends the wait of st until nobody writes. mu is held.
+func (st *stream) takeTurn() {
+	st.forTurn = false
+	if o := &st.c.out; o.next == st {
+		o.next = nil
+	}
+}
+
+// writeData sends p as DATA, and ends the stream with it if end is set. It returns why it could
+// not. If more is set, the handler is at it, and often returns next: what fits in the buffer leaves
+// a moment later, so that the end of the stream goes with it.
+//
+// https://www.rfc-editor.org/rfc/rfc9113.html#section-6.9.1
+func (st *stream) writeData(p []byte, end, more bool) error {
+	c := st.c
+	o := &c.out
+	turn := false // it has had to wait for it
+	c.mu.Lock()
+	for {
+		if err := st.ended(); err != nil {
+			o.wakeNext() // in its place
+			c.mu.Unlock()
+			return err
+		}
+		if nc := o.vectored(len(p)); nc != nil && !(more && len(p) <= outSize-len(o.buf)) {
+			if o.writing {
+				st.forTurn = true
+				st.wait(turn) // somebody may have come before it
+				st.takeTurn()
+				turn = true
+				continue
+			}
+			if n := int(min(int64(len(p)), o.direct, o.window, st.window)); n >= directSize {
+				now := p[:n]
+				p = p[n:]
+				st.writeDirect(nc, now, end && len(p) == 0, len(p) > 0)
+				if len(p) == 0 {
+					break
+				}
+				turn = true
+				continue
+			}
+		}
+		o.ready()
+		room := min(int64(outSize-len(o.buf)), o.window, st.window, int64(len(p)))
+		for room > 0 {
+			n := min(int(room), c.peer.maxFrame)
+			var flags http2.Flags
+			if end && n == len(p) {
+				flags = http2.FlagDataEndStream
+				st.localEnded = true
+			}
+			o.earn(n)
+			o.buf = appendHeader(o.buf, n, http2.FrameData, flags, st.id)
+			o.buf = append(o.buf, p[:n]...)
+			p = p[n:]
+			room -= int64(n)
+			o.window -= int64(n)
+			st.window -= int64(n)
+		}
+		if len(p) == 0 {
+			break
+		}
+		o.wakeNext() // if it is not for lack of room
+		if !o.writing && len(o.buf) > 0 {
+			c.flush()
+			c.mu.Lock()
+			continue
+		}
+		st.wait(false)
+	}
+	if end && !st.localEnded {
+		o.buf = appendHeader(o.buf, 0, http2.FrameData, http2.FlagDataEndStream, st.id)
+		st.localEnded = true
+	}
+	if end {
+		// Before the client can have it: it may open another stream then.
+		st.close()
+	}
+	o.wakeNext()
+	if more {
+		c.flushLater()
+	} else {
+		c.flush()
+	}
+	return nil
+}
