@@ -21,7 +21,8 @@ const (
 	ModeAuto Mode = iota
 	// ModeUpgrade is ModeAuto without prior knowledge.
 	ModeUpgrade
-	// ModePriorKnowledge speaks HTTP/2 from the first octet (RFC 9113, Section 3.3).
+	// ModePriorKnowledge speaks HTTP/2 from the first octet.
+	// https://www.rfc-editor.org/rfc/rfc9113.html#section-3.3
 	ModePriorKnowledge
 	// ModeHTTP1 speaks HTTP/1.1.
 	ModeHTTP1

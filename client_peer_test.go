@@ -482,6 +482,9 @@ func TestClient_C14_rejected(t *testing.T) {
 					t.Error("DELETE was repeated")
 				}
 			}
+			if he := (*h2c.HandshakeError)(nil); name == "close" && (!errors.As(err, &he) || he.Reason != h2c.ReasonRejected) {
+				t.Errorf("DELETE: %v", err)
+			}
 		})
 	}
 }

@@ -21,21 +21,6 @@ type (
 	connKey    struct{} // *conn of a connection that was not handed over
 )
 
-// RequestVia reports how the protocol of the connection of r was settled, where r is a
-// request that a server of this package passed to a handler. It is empty for HTTP/2 over
-// TLS.
-func RequestVia(r *http.Request) Via {
-	switch h, ok := r.Context().Value(handoffKey{}).(*handoff); {
-	case ok:
-		return h.via
-	case r.ProtoMajor < 2:
-		return ViaHTTP1
-	case r.TLS == nil:
-		return ViaPriorKnowledge
-	}
-	return ""
-}
-
 func localAddr(r *http.Request) net.Addr {
 	addr, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	return addr

@@ -129,8 +129,9 @@
 // HTTP/1.1 with. Some close without a word, net/http with nothing but UnencryptedHTTP2
 // among them: for these there is [ModePriorKnowledge]. An answer of 400, 413 or 5xx to an
 // offer may be due to it, so the request is sent once more without it, if its method is
-// safe or it has an Idempotency-Key. If DisableKeepAlives of Base is set, all requests go
-// over HTTP/1.1, whatever the mode.
+// safe or it has an Idempotency-Key. If DisableKeepAlives of Base is set, nothing is
+// offered: requests go over HTTP/1.1, but for [ModePriorKnowledge] and servers that are known
+// to speak HTTP/2 only.
 //
 // # Security
 //

@@ -8,6 +8,18 @@ import (
 	"sync"
 )
 
+// An Engine is an HTTP/2 server for handlers.
+type Engine int
+
+const (
+	EngineDefault Engine = iota // the same as EngineH2C
+	EngineNetHTTP               // that of net/http
+	// EngineH2C is this library's own. It does for handlers what that of net/http does, with fewer
+	// system calls and goroutines. It serves HTTP/2 over TLS as well, if the http.Server speaks that. An
+	// http.Server that has an HTTP/2 implementation in TLSNextProto keeps that.
+	EngineH2C
+)
+
 // Defaults of net/http, for what HTTP2Config leaves out.
 const (
 	defaultWindow = 1 << 20 // MaxReceiveBufferPerStream and MaxReceiveBufferPerConnection

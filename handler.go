@@ -68,7 +68,7 @@ func (h *handler) serveHTTP1(w http.ResponseWriter, r *http.Request) {
 //
 // "A server MAY ignore a received Upgrade header field if it wishes to continue using the
 // current protocol on that connection."
-// https://www.rfc-editor.org/rfc/rfc9110.html#section-7.8-5
+// https://www.rfc-editor.org/rfc/rfc9110.html#section-7.8-2
 func (h *handler) decline(w http.ResponseWriter, r *http.Request, reason Reason, err error) {
 	h.s.negotiated(Negotiation{Via: ViaHTTP1, Reason: reason, Err: err, RemoteAddr: r.RemoteAddr})
 	h.noteRequest(r)

@@ -51,9 +51,9 @@ func negotiate(r *http.Request, allow func(*http.Request) error, lim limits) off
 	}
 
 	// "A server MUST NOT upgrade the connection to HTTP/2 if this header field is not
-	// present or if more than one is present." "a sender MUST also send HTTP2-Settings as
-	// a connection option": a proxy that forwards Upgrade blindly does not know the second
-	// one. https://www.rfc-editor.org/rfc/rfc7540.html#section-3.2.1
+	// present or if more than one is present." The client must also name it in Connection,
+	// which a proxy that forwards Upgrade blindly does not know to do.
+	// https://www.rfc-editor.org/rfc/rfc7540.html#section-3.2.1
 	connection := r.Header["Connection"]
 	if !httpguts.HeaderValuesContainsToken(connection, "Upgrade") ||
 		!httpguts.HeaderValuesContainsToken(connection, "HTTP2-Settings") {
@@ -72,7 +72,10 @@ func negotiate(r *http.Request, allow func(*http.Request) error, lim limits) off
 		return declined(ReasonMethod, nil)
 	}
 	fields, err := requestFields(r)
-	if err != nil {
+	switch {
+	case errors.Is(err, errTrailer):
+		return declined(ReasonHeaderTooLarge, err)
+	case err != nil:
 		return declined(ReasonTarget, err)
 	}
 	switch {
@@ -110,7 +113,7 @@ const headerSettings = "Http2-Settings"
 func DenyForwarded(r *http.Request) error {
 	for name := range r.Header {
 		if name == "Forwarded" || name == "Via" || strings.HasPrefix(name, "X-Forwarded-") {
-			return &HandshakeError{Reason: ReasonForwarded, Err: errors.New("request has a " + name + " field")}
+			return &HandshakeError{Reason: ReasonForwarded, Err: errors.New("request has the field " + name)}
 		}
 	}
 	return nil

@@ -58,10 +58,7 @@ func (t *Transport) offer(o *origin, req *http.Request, turn *turn, repeat bool)
 	return t.switched(o, req, resp, nc, turn)
 }
 
-var (
-	errSwitch   = errors.New("101 that does not switch to h2c")
-	errRejected = errors.New("no answer to an offer of h2c")
-)
+var errSwitch = errors.New("101 that does not switch to h2c")
 
 func rejected(status int) bool {
 	return status == http.StatusBadRequest || status == http.StatusRequestEntityTooLarge || status >= 500
@@ -92,7 +89,7 @@ func (t *Transport) sendOffer(req *http.Request) (*http.Response, *wire, error) 
 	if resp.StatusCode != http.StatusSwitchingProtocols {
 		return resp, used, nil
 	}
-	// "A server that sends a 101 response MUST include an Upgrade header field"
+	// It must say what it switches to.
 	// https://www.rfc-editor.org/rfc/rfc9110.html#section-15.2.2
 	_, writable := resp.Body.(io.Writer)
 	if !writable || used == nil || !httpguts.HeaderValuesContainsToken(resp.Header["Upgrade"], "h2c") {
@@ -179,7 +176,7 @@ func (t *Transport) withoutOffer(o *origin, req *http.Request, resp *http.Respon
 	t.negotiated(Negotiation{Via: ViaHTTP1, Reason: ReasonRejected, Err: cause, RemoteAddr: o.addr})
 	turn.end()
 	if resp == nil {
-		cause = fmt.Errorf("%w: %w", errRejected, cause)
+		cause = &HandshakeError{Reason: ReasonRejected, Err: cause}
 	}
 	if !repeat || !mayRepeat(req) {
 		return resp, cause
@@ -206,10 +203,11 @@ func (t *Transport) offerFirst(o *origin, req *http.Request, turn *turn) (accept
 	}
 	resp, err := t.offer(o, options.WithContext(untraced{req.Context(), false}), turn, false)
 	var again *retryError
+	var failed *HandshakeError
 	switch {
 	case errors.As(err, &again):
 		return true, nil
-	case errors.Is(err, errRejected):
+	case errors.As(err, &failed) && failed.Reason == ReasonRejected:
 		return false, nil // req itself may do better
 	case err != nil:
 		return false, err

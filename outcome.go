@@ -1,6 +1,9 @@
 package h2c
 
-import "time"
+import (
+	"net/http"
+	"time"
+)
 
 // A Reason says why a connection does not speak HTTP/2, or why its handshake broke. The
 // values are stable, short and snake_case: they fit a metric label.
@@ -15,7 +18,7 @@ const (
 	ReasonSettingsMalformed Reason = "settings_malformed" // HTTP2-Settings is not a SETTINGS payload
 	ReasonMethod            Reason = "method"             // CONNECT
 	ReasonTarget            Reason = "request_target"     // a target that HTTP/2 cannot carry
-	ReasonHeaderTooLarge    Reason = "header_too_large"   // fields above the HTTP/2 header list limit
+	ReasonHeaderTooLarge    Reason = "header_too_large"   // fields above the HTTP/2 header list limit, or too many names in Trailer
 	ReasonBodyUnsized       Reason = "body_unsized"       // a body without Content-Length
 	ReasonBodyTooLarge      Reason = "body_too_large"     // a body above the limit
 	ReasonBodyIncomplete    Reason = "body_incomplete"    // the body could not be read to its end
@@ -42,7 +45,7 @@ const (
 	ReasonSwitchInvalid Reason = "switch_invalid" // a 101 that was not asked for, or not to h2c
 	ReasonHTTP1Only     Reason = "http1_only"     // prior knowledge answered in HTTP/1
 	ReasonHTTP2Only     Reason = "http2_only"     // HTTP/1.1 answered in HTTP/2
-	ReasonNoAnswer      Reason = "no_answer"      // prior knowledge not answered in time
+	ReasonNoAnswer      Reason = "no_answer"      // prior knowledge answered by a close, or not in time
 )
 
 // A HandshakeError is a negotiation that did not end in HTTP/2.
@@ -64,10 +67,27 @@ func (e *HandshakeError) Unwrap() error { return e.Err }
 type Via string
 
 const (
-	ViaHTTP1          Via = "http/1.1"        // it speaks HTTP/1.1
-	ViaUpgrade        Via = "upgrade"         // HTTP/2, by Upgrade: RFC 7540, Section 3.2
-	ViaPriorKnowledge Via = "prior-knowledge" // HTTP/2 from the first octet: RFC 9113, Section 3.3
+	ViaHTTP1 Via = "http/1.1" // it speaks HTTP/1.1
+	// HTTP/2, by Upgrade: https://www.rfc-editor.org/rfc/rfc7540.html#section-3.2
+	ViaUpgrade Via = "upgrade"
+	// HTTP/2 from the first octet: https://www.rfc-editor.org/rfc/rfc9113.html#section-3.3
+	ViaPriorKnowledge Via = "prior-knowledge"
 )
+
+// RequestVia reports how the protocol of the connection of r was settled, where r is a
+// request that a server of this package passed to a handler. It is empty for HTTP/2 over
+// TLS.
+func RequestVia(r *http.Request) Via {
+	switch h, ok := r.Context().Value(handoffKey{}).(*handoff); {
+	case ok:
+		return h.via
+	case r.ProtoMajor < 2:
+		return ViaHTTP1
+	case r.TLS == nil:
+		return ViaPriorKnowledge
+	}
+	return ""
+}
 
 // A Negotiation is the outcome of one offer of HTTP/2.
 type Negotiation struct {

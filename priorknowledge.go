@@ -33,7 +33,7 @@ var goingAway = []byte("\x00\x00\x00\x04\x00\x00\x00\x00\x00" +
 // notPreface is what an HTTP/2 server says that the client does not speak HTTP/2 to: an empty
 // SETTINGS frame, and a GOAWAY frame with PROTOCOL_ERROR.
 //
-// https://www.rfc-editor.org/rfc/rfc9113.html#section-3.4-6
+// https://www.rfc-editor.org/rfc/rfc9113.html#section-3.4-9
 var notPreface = []byte("\x00\x00\x00\x04\x00\x00\x00\x00\x00" +
 	"\x00\x00\x08\x07\x00\x00\x00\x00\x00" + "\x00\x00\x00\x00" + "\x00\x00\x00\x01")
 

@@ -20,12 +20,12 @@ const (
 // to use, and a nil *Server means the zero value to [ConfigureServer] and [NewHandler].
 // Fields must not change once it is in use; it must not be copied then.
 type Server struct {
-	// DisableUpgrade declines every offer to switch by Upgrade (RFC 7540, Section 3.2):
-	// such requests are served over HTTP/1.1.
+	// DisableUpgrade declines every offer to switch by Upgrade: such requests are served
+	// over HTTP/1.1. https://www.rfc-editor.org/rfc/rfc7540.html#section-3.2
 	DisableUpgrade bool
 
-	// DisablePriorKnowledge refuses connections that begin with the client preface
-	// (RFC 9113, Section 3.3).
+	// DisablePriorKnowledge refuses connections that begin with the client preface.
+	// https://www.rfc-editor.org/rfc/rfc9113.html#section-3.3
 	DisablePriorKnowledge bool
 
 	// AllowUpgrade has the last word on a request that passed every other check. If it
@@ -45,9 +45,11 @@ type Server struct {
 	// they are raised to fit.
 	MaxUpgradeBodyBytes int64
 
-	// HandshakeTimeout bounds the time for each of: a client preface that has begun, at
-	// the start of a connection; the client preface and its SETTINGS frame, after a 101.
-	// Then the connection is closed. If zero, 10 seconds; if negative, there is no bound.
+	// HandshakeTimeout bounds the time for each of: the 24 octets of a client preface that has
+	// begun, at the start of a connection; the client preface and its SETTINGS frame, after a
+	// 101; and what [Server.Split] waits for. Then the connection is closed. If zero, 10
+	// seconds; if negative, there is no bound. The SETTINGS frame of a client with prior
+	// knowledge has 2 seconds, which is a bound of the engine.
 	HandshakeTimeout time.Duration
 
 	// Engine says which HTTP/2 server serves the connections. If zero, [EngineH2C].
@@ -71,18 +73,6 @@ type Server struct {
 	splitConns sync.Map // net.Addr to the *splitConn of which it is the LocalAddr
 }
 
-// An Engine is an HTTP/2 server for handlers.
-type Engine int
-
-const (
-	EngineDefault Engine = iota // EngineH2C
-	EngineNetHTTP               // that of net/http
-	// EngineH2C is this library's own. It does for handlers what that of net/http does, with fewer
-	// system calls and goroutines. It serves HTTP/2 over TLS as well, if hs speaks that. An
-	// http.Server that has an HTTP/2 implementation in TLSNextProto keeps that.
-	EngineH2C
-)
-
 // ConfigureServer makes hs speak HTTP/2 on cleartext connections, begun by Upgrade or by
 // prior knowledge. All of hs holds for these connections: its timeouts, limits, hooks,
 // logging and HTTP2 settings, and hs.Shutdown drains them. ConnContext and ConnState see an
@@ -93,10 +83,10 @@ const (
 // (https://www.rfc-editor.org/rfc/rfc9113.html#section-3.4).
 //
 // Call it once, after the fields of hs are set and before hs serves: it replaces Handler,
-// BaseContext, ConnContext, ConnState and Protocols by ones that call or contain what was
-// there, and answers "OPTIONS *" itself, as net/http would, unless
-// DisableGeneralOptionsHandler is set. It returns an error if hs is nil, was configured before, or
-// has another HTTP/2 implementation that does not take cleartext connections.
+// BaseContext, ConnContext, ConnState, Protocols, TLSNextProto and HTTP2 by ones that call or
+// contain what was there. It answers "OPTIONS *" itself, as net/http would, unless
+// DisableGeneralOptionsHandler is set, and sets that. It returns an error if hs is nil, was
+// configured before, or has another HTTP/2 implementation that does not take cleartext connections.
 func ConfigureServer(hs *http.Server, s *Server) error {
 	if hs == nil {
 		return errors.New("h2c: http.Server is nil")

@@ -11,7 +11,7 @@ import (
 )
 
 var (
-	// "The server accepts the Upgrade with a 101 response".
+	// What accepts an offer.
 	// https://www.rfc-editor.org/rfc/rfc7540.html#section-3.2
 	switchingProtocols = []byte("HTTP/1.1 101 Switching Protocols\r\n" +
 		"Connection: Upgrade\r\n" +

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the peers of the matrix, and staticcheck, on Debian. What
-# is there already stays as it is. No service is started.
+# is there already stays as it is. No service is started meanwhile.
 set -euo pipefail
 
 packages=(curl nghttp2-client git python3-h2 openjdk-17-jdk-headless nodejs
@@ -18,9 +18,11 @@ as_root() {
 }
 
 # Debian asks this file whether a package may start its service: 101 is no.
-if [[ ! -e /usr/sbin/policy-rc.d ]]; then
-	printf '#!/bin/sh\nexit 101\n' | as_root tee /usr/sbin/policy-rc.d >/dev/null
-	as_root chmod 755 /usr/sbin/policy-rc.d
+policy=/usr/sbin/policy-rc.d
+if [[ ! -e $policy ]]; then
+	trap 'as_root rm -f "$policy"' EXIT
+	printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+	as_root chmod 755 "$policy"
 fi
 
 missing=()

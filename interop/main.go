@@ -76,7 +76,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "interop: "+format+"\n", args...)
 		return 2
 	}
-	if err := flags.Parse(args); err != nil {
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
 		return 2 // Parse has said why
 	}
 	if flags.NArg() > 0 {
@@ -87,6 +90,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	if *markdown && (*row != "" || *column != "") {
 		return wrong("-markdown is for the whole matrix, without -peer and -case")
+	}
+	if *list && (*asJSON || *markdown || *again) {
+		return wrong("-list runs nothing, so -json, -markdown and -record are not for it")
+	}
+	if _, err := os.Stat(resultsFile); *markdown && err != nil {
+		return wrong("-markdown is for the root of the repository: %v", err)
 	}
 	selected, err := choose(cells(), *row, *column)
 	if err != nil {

@@ -66,7 +66,7 @@ func TestVerboseOncePerConnection(t *testing.T) {
 	got := linesOf(s, conn)
 	want := []string{
 		"http/1.1: no offer",
-		"http/1.1: offer declined: forwarded: request has a Via field",
+		"http/1.1: offer declined: forwarded: request has the field Via",
 		"upgrade",
 		"upgrade: failed: preface_invalid",
 	}

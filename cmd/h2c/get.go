@@ -28,7 +28,7 @@ const getHead = `Usage: h2c get [flags] URL...
 
 Gets what http:// URLs stand for, over HTTP/2 where the server speaks it, and writes the
 bodies to standard output in the order of the URLs. URLs of one origin share a connection
-and are asked for at once. A URL without a scheme gets http://. Redirects are not followed,
+and are asked for at once, 50 at a time at most. A URL without a scheme gets http://. Redirects are not followed,
 and proxies of the environment are not used.
 
 -mode says how HTTP/2 may begin: by Upgrade with the first request, or by prior knowledge
@@ -41,9 +41,11 @@ made if need be. Each body then gets the name at the end of its URL's path, or i
 .2, .3 and so on after it if an earlier one has that name.
 
 -json writes a line for each response, in the order of the URLs, and its body nowhere
-without -o. Times are in milliseconds, each from the begin of the request: connect is what
+without -o. Times are in milliseconds, each from the beginning of the request: connect is what
 a new connection took, first_byte is when the first octet came in answer (that of a 101,
 too), head when the head of the response was there, total when all was.
+
+It waits for a response as long as that takes; a signal ends it.
 
 The exit status is 1 if there was no response, or not all of it; 2 for a mistake in the
 flags; 22 with -f if a response was 400 or above.
@@ -143,20 +145,13 @@ func (o *getOptions) addField(s string) error {
 
 // parse parses flags and URLs in any order.
 func (o *getOptions) parse(fs *flag.FlagSet, args []string) error {
-	fs.SetOutput(io.Discard)
-	for {
-		if err := fs.Parse(args); err != nil {
-			return err
-		}
-		if fs.NArg() == 0 {
-			break
-		}
-		u, err := parseURL(fs.Arg(0))
-		if err != nil {
-			return err
-		}
+	err := parseMixed(fs, args, func(arg string) error {
+		u, err := parseURL(arg)
 		o.urls = append(o.urls, u)
-		args = fs.Args()[1:]
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	return o.check()
 }
@@ -236,7 +231,7 @@ func get(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		flagUsage(fs, getHead, stdout)
 		return exitOK
 	case err != nil:
-		return flagError(fs, getHead, err, stderr)
+		return flagError(fs, err, stderr)
 	}
 	return o.run(ctx, os.Stdin, stdout, stderr)
 }

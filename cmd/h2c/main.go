@@ -97,13 +97,29 @@ func parseFlags(fs *flag.FlagSet, head string, args []string, stdout, stderr io.
 		flagUsage(fs, head, stdout)
 		return exitOK, false
 	}
-	return flagError(fs, head, err, stderr), false
+	return flagError(fs, err, stderr), false
+}
+
+// parseMixed parses flags and other arguments, in any order.
+func parseMixed(fs *flag.FlagSet, args []string, other func(string) error) error {
+	fs.SetOutput(io.Discard)
+	for {
+		if err := fs.Parse(args); err != nil {
+			return err
+		}
+		if fs.NArg() == 0 {
+			return nil
+		}
+		if err := other(fs.Arg(0)); err != nil {
+			return err
+		}
+		args = fs.Args()[1:]
+	}
 }
 
 // flagError tells of a mistake in the flags, and returns the exit status for it.
-func flagError(fs *flag.FlagSet, head string, err error, stderr io.Writer) int {
-	fmt.Fprintf(stderr, "%s: %v\n\n", fs.Name(), err)
-	flagUsage(fs, head, stderr)
+func flagError(fs *flag.FlagSet, err error, stderr io.Writer) int {
+	fmt.Fprintf(stderr, "%s: %v\nFor help: %[1]s -h\n", fs.Name(), err)
 	return exitUsage
 }
 

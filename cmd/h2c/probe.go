@@ -22,7 +22,7 @@ const (
 
 const probeHead = `Usage: h2c probe [flags] URL
 
-Asks the server of an http URL, or the proxy before it, what it does with HTTP/2: whether
+Asks the server of an http URL (without a scheme, http:// is meant), or the proxy before it, what it does with HTTP/2: whether
 it upgrades, takes prior knowledge, refuses offers that are malformed, and whether an
 upgrade goes through a proxy and makes a tunnel of it. The answer is a table, a row for
 each question, with a verdict:
@@ -57,30 +57,32 @@ func (o *probeOptions) flags() *flag.FlagSet {
 }
 
 // parse parses the arguments: flags, and a URL.
-func (o *probeOptions) parse(fs *flag.FlagSet, args []string) (err error) {
-	fs.SetOutput(io.Discard)
-	if err := fs.Parse(args); err != nil {
+func (o *probeOptions) parse(fs *flag.FlagSet, args []string) error {
+	err := parseMixed(fs, args, func(arg string) (err error) {
+		if o.url != nil {
+			return fmt.Errorf("unexpected argument %q", arg)
+		}
+		o.url, err = parseProbeURL(arg)
 		return err
-	}
+	})
 	switch {
-	case fs.NArg() == 0:
+	case err != nil:
+		return err
+	case o.url == nil:
 		return errors.New("no URL")
-	case fs.NArg() > 1:
-		return fmt.Errorf("unexpected argument %q", fs.Arg(1))
 	case o.timeout <= 0:
 		return errors.New("-timeout is not positive")
 	}
-	o.url, err = parseProbeURL(fs.Arg(0))
-	return err
+	return nil
 }
 
 // parseProbeURL returns the URL to ask for.
 func parseProbeURL(s string) (*url.URL, error) {
-	u, err := url.Parse(s)
+	u, err := parseURL(s)
 	if err != nil {
 		return nil, err
 	}
-	if u.Scheme != "http" || u.Hostname() == "" || u.User != nil || u.Fragment != "" ||
+	if u.User != nil || u.Fragment != "" ||
 		strings.ContainsFunc(u.Host, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
 		return nil, fmt.Errorf("%q is not of the form http://HOST[:PORT][/PATH][?QUERY]", s)
 	}
@@ -95,7 +97,7 @@ func probe(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		flagUsage(fs, probeHead, stdout)
 		return exitOK
 	case err != nil:
-		return flagError(fs, probeHead, err, stderr)
+		return flagError(fs, err, stderr)
 	}
 	if err := o.probe(ctx, stdout, stderr); err != nil {
 		fmt.Fprintf(stderr, "h2c probe: %v\n", err)

@@ -152,7 +152,7 @@ func (s *probeStream) take(f http2.Frame, method string) (done bool) {
 	if s.settings == nil {
 		// "The server connection preface consists of a potentially empty SETTINGS frame
 		// that MUST be the first frame the server sends in the HTTP/2 connection."
-		// https://www.rfc-editor.org/rfc/rfc9113.html#section-3.4-4
+		// https://www.rfc-editor.org/rfc/rfc9113.html#section-3.4-6
 		if _, ok := f.(*http2.GoAwayFrame); !ok {
 			s.err = probeError("the first frame is " + probeFrameName(f) + ", not SETTINGS")
 			return true

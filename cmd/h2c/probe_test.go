@@ -178,15 +178,16 @@ func TestProbeUsage(t *testing.T) {
 		want   string // what stderr has
 	}{
 		{nil, exitUsage, "h2c probe: no URL\n"},
-		{[]string{server, "-json"}, exitUsage, `unexpected argument "-json"`},
+		{[]string{server, "-json"}, exitError, "h2c probe: dial "},
+		{[]string{server, server}, exitUsage, "unexpected argument "},
 		{[]string{"-timeout=0s", server}, exitUsage, "-timeout is not positive"},
 		{[]string{"-timeout=-1s", server}, exitUsage, "-timeout is not positive"},
 		{[]string{"-x", server}, exitUsage, "-x"},
-		{[]string{"127.0.0.1:1"}, exitUsage, "h2c probe: "},
-		{[]string{"localhost:1"}, exitUsage, "not of the form http://HOST"},
-		{[]string{"https://127.0.0.1:1"}, exitUsage, "not of the form http://HOST"},
-		{[]string{"http://"}, exitUsage, "not of the form http://HOST"},
-		{[]string{"http://:80"}, exitUsage, "not of the form http://HOST"},
+		{[]string{"127.0.0.1:1"}, exitError, "h2c probe: dial "},
+		{[]string{"localhost:1"}, exitError, "h2c probe: dial "},
+		{[]string{"https://127.0.0.1:1"}, exitUsage, "only http://"},
+		{[]string{"http://"}, exitUsage, "no host"},
+		{[]string{"http://:80"}, exitUsage, "no host"},
 		{[]string{"http://user@127.0.0.1:1"}, exitUsage, "not of the form http://HOST"},
 		{[]string{server + "/#fragment"}, exitUsage, "not of the form http://HOST"},
 		{[]string{"http://\u00e4.invalid"}, exitUsage, "not of the form http://HOST"},
@@ -199,14 +200,11 @@ func TestProbeUsage(t *testing.T) {
 		if status != test.status || !strings.Contains(stderr.String(), test.want) {
 			t.Errorf("%q: exit status %d, stderr %q", test.args, status, &stderr)
 		}
-		usage := &stderr
-		if status == exitOK {
-			usage = &stdout
-		} else if stdout.Len() != 0 {
+		if got := strings.Contains(stdout.String(), "Usage: h2c probe"); got != (status == exitOK) {
 			t.Errorf("%q: stdout %q", test.args, &stdout)
 		}
-		if got := strings.Contains(usage.String(), "Usage: h2c probe"); got != (status != exitError) {
-			t.Errorf("%q: usage %t", test.args, got)
+		if got := strings.Contains(stderr.String(), "For help: h2c probe -h"); got != (status == exitUsage) {
+			t.Errorf("%q: stderr %q", test.args, &stderr)
 		}
 	}
 }

@@ -6,11 +6,13 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"log"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/seed78dc1b7f/h2c"
@@ -84,9 +86,13 @@ func (o *serveOptions) flags() *flag.FlagSet {
 }
 
 func (o *serveOptions) check() error {
+	_, port, err := net.SplitHostPort(o.addr)
+	if err == nil {
+		_, err = net.LookupPort("tcp", port)
+	}
 	switch {
-	case o.addr == "":
-		return errors.New("-addr is empty")
+	case err != nil:
+		return fmt.Errorf("-addr: %w", err)
 	case o.dir != "" && o.proxy != nil:
 		return errors.New("-dir and -proxy exclude each other")
 	}
@@ -102,6 +108,9 @@ func parseTarget(s string) (*url.URL, error) {
 	if (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return nil, errors.New("not of the form http://HOST[:PORT][/PATH], or https")
 	}
+	if _, err := net.LookupPort("tcp", u.Port()); err != nil {
+		return nil, err
+	}
 	return u, nil
 }
 
@@ -112,7 +121,7 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return status
 	}
 	if err := o.check(); err != nil {
-		return flagError(fs, serveHead, err, stderr)
+		return flagError(fs, err, stderr)
 	}
 	if err := o.serve(ctx, stdout, stderr); err != nil {
 		fmt.Fprintf(stderr, "h2c serve: %v\n", err)
@@ -176,7 +185,7 @@ func (o *serveOptions) server(ctx context.Context, logger *log.Logger) (*http.Se
 		if err != nil {
 			return nil, err
 		}
-		hs.Handler = http.FileServerFS(root.FS())
+		hs.Handler = http.FileServerFS(files{root.FS()})
 	case o.proxy != nil:
 		hs.Handler = newProxy(o.proxy, logger)
 	default:
@@ -189,4 +198,16 @@ func (o *serveOptions) server(ctx context.Context, logger *log.Logger) (*http.Se
 		hs.Handler = l.handler(hs.Handler)
 	}
 	return hs, h2c.ConfigureServer(hs, s)
+}
+
+// files are those of an [os.Root], where a link that leads out of it leads nowhere.
+type files struct{ fs.FS }
+
+func (f files) Open(name string) (fs.File, error) {
+	file, err := f.FS.Open(name)
+	var errno syscall.Errno
+	if err != nil && !errors.As(err, &errno) { // it is not the system that says no
+		err = &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	}
+	return file, err
 }

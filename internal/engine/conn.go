@@ -239,7 +239,7 @@ func (c *conn) readAll() error {
 			}
 			c.lim.countError("stream_" + se.reason)
 			c.resetStream(se)
-			if err := c.flood.add(1); err != nil {
+			if err := c.flood.add(); err != nil {
 				return err
 			}
 		}

@@ -9,8 +9,8 @@ import (
 // A flood counts what costs the client little and the server something: frames that are
 // no request and carry none of its body. So many may come at once, and so many each second.
 type flood struct {
-	spent int
-	since time.Time
+	spent float64
+	last  time.Time
 }
 
 const (
@@ -24,7 +24,7 @@ func (f *flood) count(h frameHeader) error {
 	case http2.FrameWindowUpdate, http2.FramePing, http2.FrameRSTStream, http2.FramePriority, http2.FramePriorityUpdate:
 		return nil
 	}
-	return f.add(1)
+	return f.add()
 }
 
 // earnedPerFrame is how many frames of the client a frame of a response gives reason for, such as
@@ -46,24 +46,15 @@ func (c *conn) countEarned() error {
 		c.out.earned--
 		return nil
 	}
-	return c.flood.add(1)
+	return c.flood.add()
 }
 
-func (f *flood) add(n int) error {
-	if f.spent += n; f.spent < floodBurst {
-		return nil
-	}
+func (f *flood) add() error {
 	now := time.Now()
-	if f.since.IsZero() {
-		f.since = now
-		f.spent = floodBurst / 2
-		return nil
-	}
-	earned := int(now.Sub(f.since).Seconds() * floodSecond)
-	f.since = now
-	if f.spent -= earned; f.spent >= floodBurst {
+	f.spent = max(0, f.spent-now.Sub(f.last).Seconds()*floodSecond) + 1
+	f.last = now
+	if f.spent > floodBurst {
 		return connError{http2.ErrCodeEnhanceYourCalm, "flood"}
 	}
-	f.spent = max(f.spent, 0)
 	return nil
 }

@@ -101,7 +101,7 @@ func (c *conn) awaitWriter() {
 // possible stream, so that requests on their way are still served; the second one follows when
 // the client has answered a PING, and so knows of the first, or in a second.
 //
-// https://www.rfc-editor.org/rfc/rfc9113.html#section-6.8-17
+// https://www.rfc-editor.org/rfc/rfc9113.html#section-6.8-18
 func (c *conn) shutdown() {
 	c.mu.Lock()
 	if c.draining || c.err != nil {

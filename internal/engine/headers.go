@@ -157,8 +157,8 @@ func (h *headerBlock) begin(stream uint32, end bool) {
 
 // take decodes n octets of the block.
 //
-// "A receiving endpoint that receives a header block that is larger" than it takes must still
-// decode it, or end the connection: https://www.rfc-editor.org/rfc/rfc9113.html#section-4.3-8
+// What is larger than it takes must still be decoded, or end the connection:
+// https://www.rfc-editor.org/rfc/rfc9113.html#section-4.3-11
 func (h *headerBlock) take(n int) error {
 	h.frames++
 	if h.size += n; h.size > h.c.lim.maxHeaderList+maxBlockExtra || h.frames > maxBlockParts {

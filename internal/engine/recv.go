@@ -23,11 +23,11 @@ func (c *conn) readFrame(first bool) error {
 		return connError{http2.ErrCodeFrameSize, "frame_too_large"}
 	}
 	if first && (f.kind != http2.FrameSettings || f.flags.Has(http2.FlagSettingsAck)) {
-		// https://www.rfc-editor.org/rfc/rfc9113.html#section-3.4-3
+		// https://www.rfc-editor.org/rfc/rfc9113.html#section-3.4-4
 		return connError{http2.ErrCodeProtocol, "first_settings"}
 	}
 	if c.block.open && (f.kind != http2.FrameContinuation || f.stream != c.block.stream) {
-		// https://www.rfc-editor.org/rfc/rfc9113.html#section-6.10-7
+		// https://www.rfc-editor.org/rfc/rfc9113.html#section-6.10-5.2.2
 		return connError{http2.ErrCodeProtocol, "continuation_missing"}
 	}
 	switch f.kind {
@@ -58,7 +58,7 @@ func (c *conn) readFrame(first bool) error {
 	case http2.FramePriorityUpdate:
 		take = c.recvPriorityUpdate
 	case http2.FramePushPromise:
-		// https://www.rfc-editor.org/rfc/rfc9113.html#section-8.4-3
+		// https://www.rfc-editor.org/rfc/rfc9113.html#section-8.4-10
 		return connError{http2.ErrCodeProtocol, "push_promise"}
 	default:
 		// https://www.rfc-editor.org/rfc/rfc9113.html#section-4.1-4.4.1
@@ -243,7 +243,7 @@ func (c *conn) recvReset(f frameHeader, p []byte) error {
 	if st == nil || st.localEnded {
 		err = c.countEarned()
 	} else {
-		err = c.flood.add(1)
+		err = c.flood.add()
 	}
 	c.mu.Unlock()
 	if st != nil {

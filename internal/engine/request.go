@@ -164,7 +164,7 @@ func isPlain(path, query string) bool {
 
 // length checks Content-Length.
 //
-// https://www.rfc-editor.org/rfc/rfc9113.html#section-8.1.1-6
+// https://www.rfc-editor.org/rfc/rfc9113.html#section-8.1.1-2
 func (h *headerBlock) length(st *stream, r *http.Request) error {
 	if v := r.Header["Content-Length"]; h.special && len(v) > 0 {
 		n, err := strconv.ParseUint(v[0], 10, 63)

@@ -109,7 +109,7 @@ func (w *response) writeHeader(status int) {
 
 // interim sends a response of the class 1xx.
 //
-// https://www.rfc-editor.org/rfc/rfc9113.html#section-8.1-6
+// https://www.rfc-editor.org/rfc/rfc9113.html#section-8.1-4
 func (w *response) interim(status int) {
 	if status == http.StatusSwitchingProtocols {
 		// https://www.rfc-editor.org/rfc/rfc9113.html#section-8.6

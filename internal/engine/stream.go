@@ -58,7 +58,7 @@ func (c *conn) open(h *headerBlock) error {
 	c.mu.Lock()
 	switch {
 	case c.err != nil || c.draining && h.stream > c.goneAt:
-		// "the sender has received [...] might be treated as if they had never been created"
+		// The client takes it as though it had never been created.
 		// https://www.rfc-editor.org/rfc/rfc9113.html#section-6.8
 		c.mu.Unlock()
 		return nil
@@ -352,12 +352,12 @@ func (c *conn) recvData(f frameHeader) error {
 	}
 	end := f.flags.Has(http2.FlagDataEndStream)
 	if n == 0 && !end {
-		if err := c.flood.add(1); err != nil {
+		if err := c.flood.add(); err != nil {
 			return err
 		}
 	}
 	c.mu.Lock()
-	// Padding counts, too: https://www.rfc-editor.org/rfc/rfc9113.html#section-6.9.1-3
+	// Padding counts, too: https://www.rfc-editor.org/rfc/rfc9113.html#section-6.1-10
 	fits := c.useWindow(f.length)
 	st := c.streams[f.stream]
 	ended := st != nil && st.remoteEnded
@@ -369,7 +369,7 @@ func (c *conn) recvData(f frameHeader) error {
 	var wrong error
 	switch {
 	case st == nil && !c.wasReset(f.stream), ended:
-		// https://www.rfc-editor.org/rfc/rfc9113.html#section-6.1-9
+		// https://www.rfc-editor.org/rfc/rfc9113.html#section-6.1-10
 		wrong = streamError{f.stream, http2.ErrCodeStreamClosed, "data_closed"}
 	case st == nil || failed:
 	case st.declared >= 0 && (st.got+int64(n) > st.declared || end && st.got+int64(n) < st.declared):

@@ -32,7 +32,7 @@ func (h *headerBlock) declareTrailers(r *http.Request, values []string) {
 
 // recvTrailers takes the fields that end a request.
 //
-// https://www.rfc-editor.org/rfc/rfc9113.html#section-8.1-4.4.1
+// https://www.rfc-editor.org/rfc/rfc9113.html#section-8.1-8
 func (st *stream) recvTrailers(h *headerBlock) error {
 	c := st.c
 	c.mu.Lock()
@@ -42,7 +42,7 @@ func (st *stream) recvTrailers(h *headerBlock) error {
 	case failed:
 		return nil
 	case ended:
-		// https://www.rfc-editor.org/rfc/rfc9113.html#section-5.1-7.10.1
+		// https://www.rfc-editor.org/rfc/rfc9113.html#section-5.1-7.12.2
 		return streamError{st.id, http2.ErrCodeStreamClosed, "headers_half_closed"}
 	case !h.end:
 		return streamError{st.id, http2.ErrCodeProtocol, "trailers_not_last"}
@@ -109,7 +109,7 @@ func (w *response) trailer() http.Header {
 
 // sendTrailer ends the stream with a header block.
 //
-// https://www.rfc-editor.org/rfc/rfc9113.html#section-8.1-4.4.1
+// https://www.rfc-editor.org/rfc/rfc9113.html#section-8.1-8
 func (w *response) sendTrailer(trailer http.Header) {
 	st := w.st
 	c := st.c

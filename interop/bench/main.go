@@ -16,6 +16,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -71,7 +72,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "bench: "+format+"\n", args...)
 		return 2
 	}
-	if err := flags.Parse(args); err != nil {
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
 		return 2 // Parse has said why
 	}
 	if flags.NArg() > 0 {
@@ -82,6 +86,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	if *markdown && (*cases != "" || *subjects != "" || *quick) {
 		return wrong("-markdown is for all, without -run, -subject and -quick")
+	}
+	if _, err := os.Stat(reportFile); *markdown && err != nil {
+		return wrong("-markdown is for the root of the repository: %v", err)
 	}
 	o := options{rounds: 10, duration: 500 * time.Millisecond, idle: idleConnections()}
 	if *quick {

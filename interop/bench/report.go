@@ -40,7 +40,7 @@ const reportMethod = `# Performance
 
 What servers cost that speak cleartext HTTP/2. This page and its chart are written by
 
-    go run ./interop/bench -markdown
+    go run ./interop/bench -markdown -rounds %d -time %v
 
 ![Processor time per request and requests per second, 10 connections with 10 requests at once on each](performance.svg)
 
@@ -63,7 +63,7 @@ Idle connections are %s at once.
 // report returns the report in Markdown.
 func report(results []*result, o options, began time.Time) []byte {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, reportMethod, o.duration, o.rounds, formatCount(float64(o.idle)))
+	fmt.Fprintf(&b, reportMethod, o.rounds, o.duration, o.duration, o.rounds, formatCount(float64(o.idle)))
 	writeMachine(&b, results, began)
 
 	if all := outcomes(results); len(all) > 0 {

@@ -7,42 +7,6 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-const (
-	// frameHeaderLen is the length of a frame header in octets.
-	// https://www.rfc-editor.org/rfc/rfc9113.html#section-4.1
-	frameHeaderLen = 9
-
-	// settingLen is the length of one setting in octets.
-	// https://www.rfc-editor.org/rfc/rfc9113.html#section-6.5.1
-	settingLen = 6
-
-	// defaultTableSize is the initial value of SETTINGS_HEADER_TABLE_SIZE.
-	// https://www.rfc-editor.org/rfc/rfc9113.html#section-6.5.2
-	defaultTableSize = 4096
-
-	// maxFrameLen is the length of payload that every peer accepts.
-	// https://www.rfc-editor.org/rfc/rfc9113.html#section-4.2
-	maxFrameLen = 16384
-)
-
-// frameHeader is the first nine octets of a frame.
-type frameHeader []byte
-
-func (h frameHeader) length() int                { return int(h[0])<<16 | int(h[1])<<8 | int(h[2]) }
-func (h frameHeader) frameType() http2.FrameType { return http2.FrameType(h[3]) }
-func (h frameHeader) flags() http2.Flags         { return http2.Flags(h[4]) }
-func (h frameHeader) stream() uint32             { return binary.BigEndian.Uint32(h[5:]) &^ (1 << 31) }
-
-// isSettings reports whether the frame is a SETTINGS frame, and an acknowledgement or not.
-func (h frameHeader) isSettings(ack bool) bool {
-	return h.frameType() == http2.FrameSettings && h.flags().Has(http2.FlagSettingsAck) == ack && h.stream() == 0
-}
-
-func appendFrameHeader(b []byte, length int, t http2.FrameType, f http2.Flags, stream uint32) []byte {
-	b = append(b, byte(length>>16), byte(length>>8), byte(length), byte(t), byte(f))
-	return binary.BigEndian.AppendUint32(b, stream)
-}
-
 // marker is the payload of the PING frame that follows the injected HEADERS. The answer to it
 // comes after whatever the engine said before it accepted the request.
 const marker = "h2c-open"
