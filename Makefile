@@ -46,7 +46,7 @@ fuzz:
 		list=$$(go test -list '^Fuzz' $$pkg) || { echo "$$list"; exit 1; }; \
 		for f in $$(echo "$$list" | grep '^Fuzz'); do \
 			found=1; echo "$$pkg $$f"; \
-			go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$pkg || exit; \
+			go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s $$pkg || exit; \
 		done; \
 	done; \
 	[ -n "$$found" ] || { echo "no fuzz target found"; exit 1; }
