@@ -26,6 +26,14 @@ func localAddr(r *http.Request) net.Addr {
 	return addr
 }
 
+// remoteAddr returns the address of a client, or nothing where it has none.
+func remoteAddr(nc net.Conn) string {
+	if addr := nc.RemoteAddr(); addr != nil {
+		return addr.String()
+	}
+	return ""
+}
+
 // wrapBaseContext gives a connection that is handed over the context that the connection
 // it came from has, without asking the user's function again.
 func wrapBaseContext(user func(net.Listener) context.Context) func(net.Listener) context.Context {
@@ -96,7 +104,7 @@ func (c *conn) priorKnowledge(s *Server) bool {
 	}
 	c.prior = time.Now()
 	c.refused = s.DisablePriorKnowledge
-	n := Negotiation{Via: ViaPriorKnowledge, RemoteAddr: c.nc.RemoteAddr().String()}
+	n := Negotiation{Via: ViaPriorKnowledge, RemoteAddr: remoteAddr(c.nc)}
 	if c.refused {
 		n.Reason = ReasonPriorKnowledge
 	}
@@ -120,7 +128,7 @@ func (c *conn) close(s *Server) {
 func (c *conn) info() ConnInfo {
 	return ConnInfo{
 		Via:        ViaPriorKnowledge,
-		RemoteAddr: c.nc.RemoteAddr().String(),
+		RemoteAddr: remoteAddr(c.nc),
 		Duration:   time.Since(c.prior),
 	}
 }
@@ -142,7 +150,7 @@ func (t *conns) wrapConnContext(user func(context.Context, net.Conn) context.Con
 			return ctx
 		}
 		c := &conn{nc: nc}
-		if reflect.TypeOf(nc).Comparable() {
+		if reflect.ValueOf(nc).Comparable() {
 			t.m.Store(nc, c)
 		} else {
 			c.closed = true // its end will not be seen
@@ -161,7 +169,7 @@ func (t *conns) wrapConnState(user func(net.Conn, http.ConnState)) func(net.Conn
 }
 
 func (t *conns) connState(nc net.Conn, state http.ConnState) {
-	if !reflect.TypeOf(nc).Comparable() {
+	if !reflect.ValueOf(nc).Comparable() {
 		return
 	}
 	v, ok := t.m.Load(nc)

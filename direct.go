@@ -87,6 +87,7 @@ func (d *direct) serve(a *anchor, h *handoff) {
 		defer func() { d.engine.LogPanic("http", h.remote, recover()) }() // of a hook of the user
 		defer d.connState(nc, http.StateClosed)
 		defer nc.Close()
+		nc.SetDeadline(time.Time{}) // as net/http does
 		d.engine.Serve(nc, h2engine.Options{Context: ctx, Handler: a.handler})
 	}()
 }

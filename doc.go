@@ -23,7 +23,7 @@
 //
 // Where only a handler is within reach, wrap it:
 //
-//	mux.Handle("/", h2c.NewHandler(handler, nil))
+//	http.ListenAndServe("127.0.0.1:8080", h2c.NewHandler(handler, nil))
 //
 // A [Server] holds the options; nil means the defaults. An offer that fails a check is
 // declined: the handler gets the request over HTTP/1.1, with its body and without the
@@ -114,7 +114,11 @@
 // their context values do not reach h. Their ResponseWriter must give access to
 // [http.Hijacker]. Prior knowledge that the http.Server takes itself, by its Protocols, is
 // not refused there, and not counted. A second preface on a connection is recognised on TCP
-// and Unix sockets that net/http accepted itself; on others it is taken for a first one.
+// and Unix sockets that net/http accepted itself; on others it is taken for a first one, or,
+// where connections share one object as their LocalAddr, a first one for a second. Behind an
+// [http.ServeMux] only offers come to it: that answers the target of a preface, "*", itself.
+//
+// Of an http.Server, SetKeepAlivesEnabled does not reach the engine of this library.
 //
 // Behind Split, the server that accepts from http2 is not known. So the body of an upgrade is
 // bounded by the 65,535 octets of an initial window as well, and its header by

@@ -1,7 +1,9 @@
 package h2c
 
 import (
+	"cmp"
 	"context"
+	stdlog "log"
 	"math"
 	"net"
 	"net/http"
@@ -30,6 +32,7 @@ const (
 type engine struct {
 	server *http.Server
 	base   context.Context // of the connections that are handed over to it
+	broken bool            // BaseContext panicked, so that there is none
 	direct *direct         // nil if they go through net/http
 
 	split *splitter // instead of all these, where somebody accepts its connections
@@ -95,7 +98,21 @@ func (h *handler) engine(r *http.Request) (e engine, ok bool) {
 	if closing {
 		return engine{}, false
 	}
-	return made(), true // calls functions of the user, so without the lock
+	e = made() // calls functions of the user, so without the lock
+	return e, !e.broken
+}
+
+// meet has the engine for the server in front of h made with the first request that it passes on:
+// with the first offer, it could be too late to hear of Shutdown.
+func (h *handler) meet(r *http.Request) {
+	if h.marks == nil {
+		return
+	}
+	front := r.Context().Value(http.ServerContextKey)
+	if _, ok := h.fronts.Load(front); !ok {
+		h.engine(r)
+		h.fronts.Store(front, nil)
+	}
 }
 
 // newEngine returns an HTTP/2 server for h that is like front.
@@ -123,10 +140,22 @@ func newEngine(h *handler, front *http.Server, addr net.Addr) engine {
 	e.server.DisableGeneralOptionsHandler = front.DisableGeneralOptionsHandler
 	e.server.ConnContext = wrapConnContext(front.ConnContext)
 	if front.BaseContext != nil {
-		e.base = front.BaseContext(boundAddr{addr})
+		e.base, e.broken = baseOf(front, addr)
 	}
 	front.RegisterOnShutdown(func() { e.server.Shutdown(context.Background()) })
 	return e
+}
+
+// baseOf asks BaseContext of front, which may panic if it expects a listener of its own.
+func baseOf(front *http.Server, addr net.Addr) (base context.Context, broken bool) {
+	defer func() {
+		v := recover()
+		if broken = v != nil || base == nil; broken {
+			logger := cmp.Or(front.ErrorLog, stdlog.Default())
+			logger.Printf("h2c: BaseContext: %v; HTTP/2 is not served", v)
+		}
+	}()
+	return front.BaseContext(boundAddr{addr}), false
 }
 
 // boundAddr stands for the listener of a server, of which only the address is known.

@@ -11,8 +11,9 @@ import (
 )
 
 var (
-	errTarget  = errors.New("neither origin-form, asterisk-form nor an http URI")
-	errTrailer = errors.New("too many names in Trailer")
+	errTarget    = errors.New("neither origin-form, asterisk-form nor an http URI")
+	errAuthority = errors.New("the host is not one")
+	errTrailer   = errors.New("too many names in Trailer")
 )
 
 // requestFields returns the header of an HTTP/1.1 request as HTTP/2 has it: pseudo-header
@@ -23,6 +24,10 @@ func requestFields(r *http.Request) ([]hpack.HeaderField, error) {
 	path, err := requestPath(r)
 	if err != nil {
 		return nil, err
+	}
+	// net/http checks Host, and not the host of an http URI.
+	if !httpguts.ValidHostHeader(r.Host) || strings.ContainsAny(r.Host, "@ \t") {
+		return nil, errAuthority
 	}
 	fields := make([]hpack.HeaderField, 0, len(r.Header)+4)
 	add := func(name, value string) {
@@ -35,7 +40,7 @@ func requestFields(r *http.Request) ([]hpack.HeaderField, error) {
 	}
 	add(":path", path)
 
-	connection := r.Header["Connection"]
+	ofConnection := connectionFields(r.Header)
 	for name, values := range r.Header {
 		switch name {
 		case "Connection", "Upgrade", headerSettings, "Keep-Alive", "Proxy-Connection", "Transfer-Encoding":
@@ -56,15 +61,31 @@ func requestFields(r *http.Request) ([]hpack.HeaderField, error) {
 				return nil, errTrailer
 			}
 		}
-		if httpguts.HeaderValuesContainsToken(connection, name) {
+		if ofConnection[name] {
 			continue
 		}
 		name = strings.ToLower(name)
 		for _, value := range values {
-			add(name, value)
+			add(name, strings.Trim(value, " \t")) // it may have been folded
 		}
 	}
 	return fields, nil
+}
+
+// connectionFields returns the names in h that Connection lists.
+//
+// https://www.rfc-editor.org/rfc/rfc9110.html#section-7.6.1
+func connectionFields(h http.Header) map[string]bool {
+	listed := make(map[string]bool)
+	for _, line := range h["Connection"] {
+		for name := range strings.SplitSeq(line, ",") {
+			name = http.CanonicalHeaderKey(strings.Trim(name, " \t"))
+			if _, ok := h[name]; ok {
+				listed[name] = true
+			}
+		}
+	}
+	return listed
 }
 
 // requestPath returns the :path of a request.

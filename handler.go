@@ -3,6 +3,7 @@ package h2c
 import (
 	"io"
 	"net/http"
+	"sync"
 )
 
 // handler is what ConfigureServer and NewHandler put before the user's handler.
@@ -16,7 +17,9 @@ type handler struct {
 	conns         *conns
 	answerOptions bool // in place of net/http
 
-	marks *marks // under NewHandler
+	// Under NewHandler.
+	marks  *marks
+	fronts sync.Map // *http.Server, or nil, that requests came from
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -41,6 +44,7 @@ func (h *handler) serveHTTP2(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *handler) serveHTTP1(w http.ResponseWriter, r *http.Request) {
+	h.meet(r)
 	if !offersH2C(r) {
 		h.noteRequest(r)
 		h.serveNext(w, r)
@@ -72,7 +76,8 @@ func (h *handler) serveHTTP1(w http.ResponseWriter, r *http.Request) {
 func (h *handler) decline(w http.ResponseWriter, r *http.Request, reason Reason, err error) {
 	h.s.negotiated(Negotiation{Via: ViaHTTP1, Reason: reason, Err: err, RemoteAddr: r.RemoteAddr})
 	h.noteRequest(r)
-	h.serveNext(w, withoutOffer(r))
+	removeOffer(r)
+	h.serveNext(w, r)
 }
 
 func (h *handler) serveNext(w http.ResponseWriter, r *http.Request) {

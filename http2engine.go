@@ -3,6 +3,7 @@ package h2c
 import (
 	"context"
 	"crypto/tls"
+	"maps"
 	"net"
 	"net/http"
 
@@ -17,6 +18,7 @@ func useEngine(hs *http.Server) *direct {
 		return nil
 	}
 	e := h2engine.New(hs)
+	hs.TLSNextProto = maps.Clone(hs.TLSNextProto) // other servers may have the same
 	if hs.TLSNextProto == nil {
 		hs.TLSNextProto = make(map[string]func(*http.Server, *tls.Conn, http.Handler))
 	}

@@ -92,7 +92,7 @@ func negotiate(r *http.Request, allow func(*http.Request) error, lim limits) off
 		allow = DenyForwarded
 	}
 	if err := allow(r); err != nil {
-		if he := (*HandshakeError)(nil); errors.As(err, &he) && he.Reason != "" {
+		if he := (*HandshakeError)(nil); errors.As(err, &he) && he != nil && he.Reason != "" {
 			return declined(he.Reason, he.Err)
 		}
 		return declined(ReasonPolicy, err)
@@ -123,20 +123,18 @@ func DenyForwarded(r *http.Request) error {
 // proxies are known to drop Upgrade.
 func AllowAll(*http.Request) error { return nil }
 
-// withoutOffer returns r without its offer of h2c, so that a handler that forwards
-// requests does not pass it on. Other protocols that Upgrade lists stay.
+// removeOffer takes the offer of h2c out of r, so that a handler that forwards requests does
+// not pass it on. Other protocols that Upgrade lists stay. r itself changes: net/http keeps
+// the trailers in it, and the files of a form, which it removes.
 //
 // https://www.rfc-editor.org/rfc/rfc9110.html#section-7.6.1
-func withoutOffer(r *http.Request) *http.Request {
-	r2 := new(http.Request)
-	*r2 = *r
-	r2.Header = r.Header.Clone()
-	r2.Header.Del(headerSettings)
-	removeToken(r2.Header, "Connection", "HTTP2-Settings")
-	if removeToken(r2.Header, "Upgrade", "h2c"); len(r2.Header["Upgrade"]) == 0 {
-		removeToken(r2.Header, "Connection", "Upgrade")
+func removeOffer(r *http.Request) {
+	r.Header = r.Header.Clone()
+	r.Header.Del(headerSettings)
+	removeToken(r.Header, "Connection", "HTTP2-Settings")
+	if removeToken(r.Header, "Upgrade", "h2c"); len(r.Header["Upgrade"]) == 0 {
+		removeToken(r.Header, "Connection", "Upgrade")
 	}
-	return r2
 }
 
 // removeToken removes a token from a field that is a list, and the field if nothing is

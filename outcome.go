@@ -21,7 +21,7 @@ const (
 	ReasonHeaderTooLarge    Reason = "header_too_large"   // fields above the HTTP/2 header list limit, or too many names in Trailer
 	ReasonBodyUnsized       Reason = "body_unsized"       // a body without Content-Length
 	ReasonBodyTooLarge      Reason = "body_too_large"     // a body above the limit
-	ReasonBodyIncomplete    Reason = "body_incomplete"    // the body could not be read to its end
+	ReasonBodyIncomplete    Reason = "body_incomplete"    // the body could not be read to its end, or is longer
 	ReasonForwarded         Reason = "forwarded"          // see DenyForwarded
 	ReasonPolicy            Reason = "policy"             // AllowUpgrade returned an error
 	ReasonDisabled          Reason = "disabled"           // switched off, or shut down
@@ -117,7 +117,8 @@ type ConnInfo struct {
 
 // Trace holds functions that are called as things happen. Any of them, and the Trace
 // itself, may be nil. They are called in the course of serving, so they should return soon,
-// and may be called by several goroutines at once.
+// and may be called by several goroutines at once. They must not call methods that end or
+// change a server or a Transport, which may be waiting for them.
 type Trace struct {
 	// Negotiated is called when an offer was accepted, declined or broken off.
 	Negotiated func(Negotiation)

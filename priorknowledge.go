@@ -20,7 +20,7 @@ import (
 const prefaceRest = "SM\r\n\r\n"
 
 func isPreface(r *http.Request) bool {
-	return r.Method == "PRI" && r.RequestURI == "*" && r.ProtoMajor == 2 && len(r.Header) == 0 && r.Host == "" && r.TLS == nil
+	return r.Method == "PRI" && r.RequestURI == "*" && r.ProtoMajor == 2 && r.TLS == nil
 }
 
 // goingAway refuses a connection begun by prior knowledge while the server shuts down: an
@@ -47,6 +47,10 @@ func (h *handler) servePreface(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	e, reason := h.priorKnowledge(r)
+	if len(r.Header) > 0 || r.Host != "" {
+		reason = ReasonPrefaceInvalid // it has fields
+		w.Header().Set("Connection", "close")
+	}
 	if reason != "" {
 		h.s.negotiated(Negotiation{Via: ViaPriorKnowledge, Reason: reason, RemoteAddr: r.RemoteAddr})
 		refuse(w, reason)
@@ -58,14 +62,13 @@ func (h *handler) servePreface(w http.ResponseWriter, r *http.Request) {
 		refuse(w, ReasonShutdown)
 		return
 	}
-	nc, buffered, err := hijack(w)
+	nc, buffered, err := to.hijack(w)
 	if err != nil {
-		to.withdraw()
 		h.s.negotiated(Negotiation{Via: ViaPriorKnowledge, Reason: ReasonHijack, Err: err, RemoteAddr: r.RemoteAddr})
 		refuse(w, ReasonHijack)
 		return
 	}
-	buffered, err = readRest(nc, buffered, h.s.handshakeTimeout())
+	buffered, err = to.readRest(nc, buffered, h.s.handshakeTimeout())
 	if err != nil {
 		to.withdraw()
 		nc.Close()
@@ -109,6 +112,22 @@ func refuse(w http.ResponseWriter, reason Reason) {
 	http.Error(w, "h2c: "+string(reason), status)
 }
 
+// readRest is [readRest] on a connection that the server closes when it takes no more.
+func (a announced) readRest(nc net.Conn, b []byte, timeout time.Duration) (after []byte, err error) {
+	if a.anchor != nil && len(b) < len(prefaceRest) {
+		done := make(chan struct{})
+		defer close(done)
+		go func() {
+			select {
+			case <-a.anchor.stopped:
+				nc.Close()
+			case <-done:
+			}
+		}()
+	}
+	return readRest(nc, b, timeout)
+}
+
 // readRest reads the rest of the client preface, of which b may hold a part, and returns
 // what came after it.
 func readRest(nc net.Conn, b []byte, timeout time.Duration) (after []byte, err error) {
@@ -146,21 +165,21 @@ func readRest(nc net.Conn, b []byte, timeout time.Duration) (after []byte, err e
 // close the connection without a word.
 func (c *conn) watchPreface(s *Server, http2Only bool) {
 	timeout := s.handshakeTimeout()
-	var begin, other func()
+	var other func()
 	if http2Only {
 		other = func() { c.notPreface(s) }
 	}
 	if timeout == 0 && other == nil {
 		return
 	}
-	begin = func() {
+	begin := func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if timeout > 0 && !c.begun && !c.closed {
 			c.preface = time.AfterFunc(timeout, func() { c.prefaceTimeout(s) })
 		}
 	}
-	if !splice.WatchPreface(c.nc, begin, other) {
+	if !splice.WatchPreface(c.nc, begin, c.unwatchPreface, other) {
 		begin()
 	}
 }
@@ -170,7 +189,7 @@ func (c *conn) watchPreface(s *Server, http2Only bool) {
 func (c *conn) notPreface(s *Server) {
 	s.negotiated(Negotiation{
 		Via: ViaPriorKnowledge, Reason: ReasonPrefaceInvalid, Err: splice.ErrPrefaceInvalid,
-		RemoteAddr: c.nc.RemoteAddr().String(),
+		RemoteAddr: remoteAddr(c.nc),
 	})
 	c.nc.Write(notPreface)
 	if half, ok := c.nc.(interface{ CloseWrite() error }); ok {
@@ -190,7 +209,7 @@ func (c *conn) prefaceTimeout(s *Server) {
 	if expired {
 		s.negotiated(Negotiation{
 			Via: ViaPriorKnowledge, Reason: ReasonPrefaceTimeout, Err: splice.ErrPrefaceTimeout,
-			RemoteAddr: c.nc.RemoteAddr().String(),
+			RemoteAddr: remoteAddr(c.nc),
 		})
 		c.nc.Close()
 	}

@@ -96,12 +96,7 @@ func (c *splitConn) LocalAddr() net.Addr { return c.local }
 // speaks is read from c alone.
 func (c *splitConn) NetConn() net.Conn { return c.Conn }
 
-func (c *splitConn) remote() string {
-	if addr := c.Conn.RemoteAddr(); addr != nil {
-		return addr.String()
-	}
-	return ""
-}
+func (c *splitConn) remote() string { return remoteAddr(c.Conn) }
 
 // isTLS reports whether nobody may be offered h2c on the connection.
 // https://www.rfc-editor.org/rfc/rfc7540.html#section-3.2

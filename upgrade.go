@@ -3,6 +3,7 @@ package h2c
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -33,23 +34,21 @@ var (
 // https://www.rfc-editor.org/rfc/rfc7540.html#section-3.2
 func (h *handler) upgrade(w http.ResponseWriter, r *http.Request, e engine, o offer) {
 	// "Requests that contain a payload body MUST be sent in their entirety before the
-	// client can send HTTP/2 frames." The limit is known to hold.
+	// client can send HTTP/2 frames." Its length is known to be within the limit.
 	body, err := readBody(r)
 	if err != nil {
 		// The handler sees what it would have seen without the offer.
-		whole := io.MultiReader(bytes.NewReader(body), failingReader{err})
-		h.decline(w, withBody(r, whole), ReasonBodyIncomplete, err)
+		h.decline(w, r, ReasonBodyIncomplete, err)
 		return
 	}
 	to, ok := e.announce()
 	if !ok {
-		h.decline(w, withBody(r, bytes.NewReader(body)), ReasonDisabled, nil)
+		h.decline(w, r, ReasonDisabled, nil)
 		return
 	}
-	nc, buffered, err := hijack(w)
+	nc, buffered, err := to.hijack(w)
 	if err != nil {
-		to.withdraw()
-		h.decline(w, withBody(r, bytes.NewReader(body)), ReasonHijack, err)
+		h.decline(w, r, ReasonHijack, err)
 		return
 	}
 	h.s.handOver(to, r.RemoteAddr, nc, ViaUpgrade, splice.Config{
@@ -66,12 +65,38 @@ func (h *handler) upgrade(w http.ResponseWriter, r *http.Request, e engine, o of
 	})
 }
 
-// readBody reads the body of a request whose length is known.
+// errBodyLength says that somebody has read from a body, or replaced it.
+var errBodyLength = errors.New("the body is not as long as Content-Length says")
+
+// readBody reads the body of a request whose length is known. r has it afterwards as it had it
+// before.
 func readBody(r *http.Request) ([]byte, error) {
 	if r.ContentLength == 0 {
 		return nil, nil
 	}
-	return io.ReadAll(r.Body)
+	body, err := io.ReadAll(io.LimitReader(r.Body, r.ContentLength+1))
+	var rest io.Reader = failingReader{err}
+	if err == nil {
+		rest = r.Body
+		if int64(len(body)) != r.ContentLength {
+			err = errBodyLength
+		}
+	}
+	r.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(body), rest), r.Body}
+	return body, err
+}
+
+// hijack is for a connection that was announced, which it withdraws if there is none.
+func (a announced) hijack(w http.ResponseWriter) (nc net.Conn, buffered []byte, err error) {
+	defer func() {
+		if nc == nil { // some middleware panics
+			a.withdraw()
+		}
+	}()
+	return hijack(w)
 }
 
 // hijack takes the connection from the HTTP/1 server, with what it has read of it.
@@ -91,17 +116,6 @@ func hijack(w http.ResponseWriter) (nc net.Conn, buffered []byte, err error) {
 func takeBuffered(r *bufio.Reader) []byte {
 	b, _ := r.Peek(r.Buffered())
 	return bytes.Clone(b)
-}
-
-// withBody returns r with a body that has been read from it.
-func withBody(r *http.Request, body io.Reader) *http.Request {
-	r2 := new(http.Request)
-	*r2 = *r
-	r2.Body = struct {
-		io.Reader
-		io.Closer
-	}{body, r.Body}
-	return r2
 }
 
 type failingReader struct{ err error }

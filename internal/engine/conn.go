@@ -91,7 +91,9 @@ func (e streamError) Error() string { return "http2: stream: " + e.code.String()
 // begin says hello.
 func (c *conn) begin() error {
 	c.base = withValue(withValue(c.Context, http.LocalAddrContextKey, c.nc.LocalAddr()), http.ServerContextKey, c.s.hs)
-	c.remote = c.nc.RemoteAddr().String()
+	if addr := c.nc.RemoteAddr(); addr != nil {
+		c.remote = addr.String()
+	}
 	c.lim = c.s.limits()
 	c.peer = peerSettings{maxFrame: minMaxFrame, initialWindow: initialWindow}
 	c.in.init(c)

@@ -57,16 +57,8 @@ func (h *headerBlock) canonicalName(name string) string {
 func (h *headerBlock) header() http.Header {
 	header := make(http.Header, len(h.fields))
 	values := make([]string, len(h.fields))
-	cookies := 0
 	for _, f := range h.fields {
 		name := h.canonicalName(f.Name)
-		if f.Name == "cookie" {
-			// https://www.rfc-editor.org/rfc/rfc9113.html#section-8.2.3
-			if cookies++; cookies > 1 {
-				header[name][0] += "; " + f.Value
-				continue
-			}
-		}
 		if have, ok := header[name]; ok {
 			header[name] = append(have, f.Value)
 			continue
@@ -75,6 +67,10 @@ func (h *headerBlock) header() http.Header {
 		v[0] = f.Value
 		header[name] = v
 		values = values[1:]
+	}
+	if cookies := header["Cookie"]; len(cookies) > 1 {
+		// https://www.rfc-editor.org/rfc/rfc9113.html#section-8.2.3
+		header["Cookie"] = []string{strings.Join(cookies, "; ")}
 	}
 	return header
 }

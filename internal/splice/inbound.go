@@ -42,6 +42,9 @@ func (in *inbound) afterPreface() ([]byte, error) {
 	if err := in.c.await(in.handshake, in.taken); err != nil {
 		return nil, err
 	}
+	if !in.c.give() {
+		return nil, net.ErrClosed
+	}
 	if !in.upgraded {
 		in.next = nil
 		return in.Buffered, nil

@@ -3,6 +3,7 @@ package splice
 import (
 	"encoding/binary"
 	"slices"
+	"strings"
 
 	"golang.org/x/net/http2"
 )
@@ -22,7 +23,7 @@ type outbound struct {
 
 	frames   frames
 	accepted bool // the engine will answer the injected request
-	refused  bool // the engine goes away, and will not
+	refused  bool // the engine goes away, or does not speak HTTP/2, and will not
 	isAcked  bool // the acknowledgement of the injected SETTINGS has been dropped
 }
 
@@ -75,6 +76,9 @@ func (out *outbound) inspect(header frameHeader) int {
 
 // judge reports whether the client is to see a frame.
 func (out *outbound) judge(header frameHeader, payload []byte) bool {
+	if !out.accepted && strings.HasPrefix(string(header), "HTTP/1.") {
+		out.refused = true
+	}
 	switch header.frameType() {
 	case http2.FrameSettings:
 		// The client never sent the frame that the first acknowledgement answers: the 101
@@ -92,7 +96,7 @@ func (out *outbound) judge(header frameHeader, payload []byte) bool {
 	case http2.FrameGoAway:
 		// A last stream of 0: the engine was told to shut down before it read the request,
 		// and ignores it. https://www.rfc-editor.org/rfc/rfc9113.html#section-6.8
-		out.refused = !out.accepted && lastStream(payload) == 0
+		out.refused = out.refused || !out.accepted && lastStream(payload) == 0
 	case http2.FrameWindowUpdate:
 		return out.windowUpdate(header, payload)
 	}

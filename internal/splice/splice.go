@@ -66,6 +66,7 @@ type Conn struct {
 
 	mu       sync.Mutex // guards the rest of the block
 	state    state
+	given    bool        // the engine has the request, and may serve it
 	failure  error       // what broke the handshake
 	timer    *time.Timer // bounds the wait for the client's preface
 	onClosed func(error)
@@ -222,6 +223,14 @@ func (c *Conn) take(h *handshake) bool {
 	return c.state == stateTaken || c.state == stateOpen
 }
 
+// give notes that the engine gets the request. It reports whether the connection is still there.
+func (c *Conn) give() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.given = true
+	return c.state == stateTaken || c.state == stateOpen
+}
+
 // open notes that Accept goes out. It reports whether the connection is still there.
 func (c *Conn) open(h *handshake) bool {
 	c.mu.Lock()
@@ -301,14 +310,21 @@ func (c *Conn) fail(err error) error {
 	return err
 }
 
-// Close implements [net.Conn]. If the engine closes the connection before it has accepted
-// the request, the client is still owed an answer, and gets the refusal.
+// Close implements [net.Conn]. If the engine closes the connection before it has the request, the
+// client is still owed an answer, and gets the refusal. If it has it, its handler may have run, and
+// the refusal would have the client repeat the request.
 func (c *Conn) Close() error {
-	if c.beginRefusal(stateNew) || c.beginRefusal(stateTaken) {
+	if c.beginRefusal(stateNew) || !c.wasGiven() && c.beginRefusal(stateTaken) {
 		go c.finishRefusal()
 		return nil
 	}
 	return c.end(false)
+}
+
+func (c *Conn) wasGiven() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.given
 }
 
 // end closes the connection, for Refuse or for anybody else.

@@ -5,4 +5,4 @@ package splice
 import "net"
 
 // WatchPreface reports that it cannot see the octets of nc without consuming them.
-func WatchPreface(_ net.Conn, begun, other func()) bool { return false }
+func WatchPreface(_ net.Conn, begun, ended, other func()) bool { return false }

@@ -11,15 +11,20 @@ import (
 )
 
 // WatchPreface calls begun if the first octets that come on nc are the beginning of a
-// client preface, but not the whole. It consumes nothing: while it looks, others who read
+// client preface, but not the whole, and ended if what comes then is something else. It consumes nothing: while it looks, others who read
 // from nc wait, until there is something to read that is no such beginning, or a second
 // look finds no more of it. If that is no preface at all and other is not nil, what has come is
 // dropped, and other is called. It reports whether it can see the octets of nc at all.
 //
 // It must be called before anybody reads from nc.
-func WatchPreface(nc net.Conn, begun, other func()) bool {
-	sc, ok := nc.(syscall.Conn)
-	if !ok {
+func WatchPreface(nc net.Conn, begun, ended, other func()) bool {
+	var sc syscall.Conn
+	switch nc := nc.(type) { // others may have a Read of their own in front of the socket
+	case *net.TCPConn:
+		sc = nc
+	case *net.UnixConn:
+		sc = nc
+	default:
 		return false
 	}
 	rc, err := sc.SyscallConn()
@@ -36,6 +41,9 @@ func WatchPreface(nc net.Conn, begun, other func()) bool {
 				defer close(watching) // nobody can read before this returns
 			}
 			n, is := peekPreface(int(fd))
+			if !is && seen > 0 {
+				ended()
+			}
 			switch {
 			case !is && other != nil:
 				drop(int(fd))
