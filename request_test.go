@@ -109,7 +109,7 @@ func TestUpgrade_S01_longConnectionField(t *testing.T) {
 	ts := serve(t, configured, text("x"))
 	c := ts.dial()
 	began := time.Now()
-	go c.send("GET / HTTP/1.1\nHost: h\nUpgrade: h2c\nHTTP2-Settings:\n" + options + head.String() + "\n")
+	go io.WriteString(c.nc, crlf("GET / HTTP/1.1\nHost: h\nUpgrade: h2c\nHTTP2-Settings:\n"+options+head.String()+"\n"))
 	if line, _, err := bufio.NewReader(c.nc).ReadLine(); err != nil || !strings.HasPrefix(string(line), "HTTP/1.1 ") {
 		t.Errorf("got %q, %v", line, err)
 	}
