@@ -178,7 +178,7 @@ func (b *requestBody) Close() error {
 // discard drops what is there and what comes.
 func (b *requestBody) discard() {
 	b.mu.Lock()
-	n := b.size + int64(b.pending)
+	n := b.size // Read has given the connection back what it returned
 	for _, c := range b.chunks {
 		chunks.Put(c)
 	}

@@ -1,0 +1,106 @@
+package engine
+
+import (
+	"io"
+	"net/http"
+	"testing"
+	"testing/synctest"
+
+	"golang.org/x/net/http2"
+
+	"github.com/seed78dc1b7f/h2c/internal/memnet"
+)
+
+// A memConn is a client of a Server on a connection in memory.
+type memConn struct {
+	*memnet.Conn
+	s  *Server
+	fr *http2.Framer
+}
+
+// dialMem begins a connection that ends with the test, which runs in a bubble.
+func dialMem(t *testing.T, hs *http.Server, h http.HandlerFunc) *memConn {
+	client, server := memnet.Pipe(memnet.Options{}, 1)
+	c := &memConn{client, New(hs), http2.NewFramer(client, client)}
+	ended := make(chan bool)
+	go func() {
+		defer close(ended)
+		c.s.Serve(server, Options{Context: t.Context(), Handler: h})
+	}()
+	t.Cleanup(func() {
+		c.Close()
+		<-ended
+	})
+	c.Write(append([]byte(http2.ClientPreface), appendSettings(nil)...))
+	return c
+}
+
+// conn returns what the server has of the connection.
+func (c *memConn) conn() (sc *conn) {
+	synctest.Wait()
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	for sc = range c.s.conns {
+	}
+	return sc
+}
+
+// post returns the beginning of a request with a body.
+func post(id uint32, fields ...string) []byte {
+	return frame(http2.FrameHeaders, http2.FlagHeadersEndHeaders, id,
+		block(append([]string{":method", "POST", ":scheme", "http", ":authority", "a", ":path", "/"}, fields...)...))
+}
+
+// The client gets back what it has used of the connection window, and no more, whether the handler
+// reads all of the body, a part, or nothing.
+func TestConnectionWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := dialMem(t, &http.Server{}, func(w http.ResponseWriter, r *http.Request) {
+			switch r.Header.Get("Read") {
+			case "all":
+				io.Copy(io.Discard, r.Body)
+			case "some":
+				io.ReadFull(r.Body, make([]byte, 7000))
+			}
+		})
+		window := int64(initialWindow)
+		sc := c.conn()
+		for i := range uint32(600) {
+			id := 2*i + 1
+			c.Write(post(id, "read", []string{"all", "some", "none"}[i%3]))
+			for j := range 3 {
+				p := append([]byte{50}, make([]byte, 8000)...)
+				flags := http2.FlagDataPadded
+				if j == 2 {
+					flags |= http2.FlagDataEndStream
+				}
+				c.Write(frame(http2.FrameData, flags, id, p))
+				window -= int64(len(p))
+			}
+			synctest.Wait()
+			for ended := false; !ended; {
+				f, err := c.fr.ReadFrame()
+				if err != nil {
+					t.Fatal(err)
+				}
+				switch f := f.(type) {
+				case *http2.WindowUpdateFrame:
+					if f.StreamID == 0 {
+						window += int64(f.Increment)
+					}
+				case *http2.HeadersFrame:
+					ended = f.StreamEnded()
+				}
+			}
+			if window > sc.inWindow() {
+				t.Fatalf("after %d requests the client has a window of %d octets", i+1, window)
+			}
+		}
+		synctest.Wait()
+		sc.mu.Lock()
+		defer sc.mu.Unlock()
+		if sc.used != sc.owed {
+			t.Errorf("the client has used %d octets, and is to get %d back", sc.used, sc.owed)
+		}
+	})
+}
