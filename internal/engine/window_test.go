@@ -3,6 +3,7 @@ package engine
 import (
 	"io"
 	"net/http"
+	"strconv"
 	"testing"
 	"testing/synctest"
 
@@ -101,6 +102,54 @@ func TestConnectionWindow(t *testing.T) {
 		defer sc.mu.Unlock()
 		if sc.used != sc.owed {
 			t.Errorf("the client has used %d octets, and is to get %d back", sc.used, sc.owed)
+		}
+	})
+}
+
+// A handler may read and write at once: what makes the client send the body does not take the
+// place of what waits to be written.
+func TestContinueWhileWriting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		wrote, read, writing := make(chan error, 1), make(chan error, 1), make(chan bool)
+		c := dialMem(t, &http.Server{}, func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodGet {
+				n, _ := strconv.Atoi(r.URL.Path[1:])
+				w.Write(make([]byte, n))
+				return
+			}
+			go func() {
+				_, err := w.Write(make([]byte, 100<<10))
+				wrote <- err
+			}()
+			<-writing
+			_, err := io.Copy(io.Discard, r.Body)
+			read <- err
+			<-r.Context().Done()
+		})
+		c.fr.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1<<31 - 1})
+		c.fr.WriteWindowUpdate(0, 1<<31-1-initialWindow)
+		c.Write(frame(http2.FrameHeaders, endBoth, 1, get("/1000000"))) // more than can be written
+		for id := uint32(3); id < 20; id += 2 {
+			synctest.Wait()
+			c.Write(frame(http2.FrameHeaders, endBoth, id, get("/8000"))) // more than may wait
+		}
+		c.Write(post(21, "expect", "100-continue"))
+		synctest.Wait() // it writes, and waits
+		close(writing)
+		synctest.Wait()
+		go io.Copy(io.Discard, c)
+		synctest.Wait()
+		c.Write(frame(http2.FrameData, http2.FlagDataEndStream, 21, []byte("body")))
+		synctest.Wait()
+		for what, done := range map[string]chan error{"Read": read, "Write": wrote} {
+			select {
+			case err := <-done:
+				if err != nil {
+					t.Errorf("%s: %v", what, err)
+				}
+			default:
+				t.Errorf("%s waits", what)
+			}
 		}
 	})
 }
