@@ -18,7 +18,7 @@ type requestBody struct {
 	size     int64 // octets in them
 	used     int64 // octets of the stream's window that the client has used and not got back
 	window   int64 // that it has
-	pending  int   // octets that were read, whose credit is not sent
+	pending  int   // of those that it has used, what it is to get back with the next frame
 	err      error // what comes after the chunks
 	trailer  http.Header
 	closed   bool // the handler wants no more
@@ -53,11 +53,28 @@ func (b *requestBody) use(n int) bool {
 	return b.used <= b.window
 }
 
-// giveBack notes that the client gets n octets of the stream's window back.
-func (b *requestBody) giveBack(n int) {
+// free notes that n octets of the stream's window are free again. It returns how many the client is
+// to get back now: at a quarter of the window, so that few frames tell of it and the client never
+// waits. mu is held.
+func (b *requestBody) free(n int) (credit int) {
+	b.pending += n
+	if b.pending < int(b.st.c.lim.streamWindow)/4 {
+		return 0
+	}
+	credit, b.pending = b.pending, 0
+	b.used -= int64(credit)
+	return credit
+}
+
+// skip gives back n octets that are not of the body.
+func (b *requestBody) skip(n int) {
 	b.mu.Lock()
-	b.used -= int64(n)
+	credit := b.free(n)
 	b.mu.Unlock()
+	c := b.st.c
+	c.mu.Lock()
+	b.st.credit(n, credit)
+	c.flushLater()
 }
 
 // write takes p from the client.
@@ -65,7 +82,7 @@ func (b *requestBody) write(p []byte) {
 	b.mu.Lock()
 	if b.closed || b.err != nil {
 		b.mu.Unlock()
-		b.st.c.credit(nil, len(p))
+		b.st.c.credit(len(p))
 		return
 	}
 	b.size += int64(len(p))
@@ -134,13 +151,7 @@ func (b *requestBody) Read(p []byte) (int, error) {
 		}
 	}
 	b.size -= int64(n)
-	b.pending += n
-	credit := 0
-	// At a quarter of the window, so that few frames tell of it and the client never waits.
-	if b.pending >= int(b.st.c.lim.streamWindow)/4 {
-		credit, b.pending = b.pending, 0
-		b.used -= int64(credit)
-	}
+	credit := b.free(n)
 	var err error
 	if b.size == 0 && b.err == io.EOF {
 		err = io.EOF
@@ -148,11 +159,14 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	}
 	ended := b.err != nil
 	b.mu.Unlock()
+	c := b.st.c
 	if ended {
-		b.st.c.credit(nil, n)
-	} else {
-		b.st.c.creditRead(b.st, n, credit)
+		c.credit(n)
+		return n, err
 	}
+	c.mu.Lock()
+	b.st.credit(n, credit)
+	c.flush()
 	return n, err
 }
 
@@ -188,7 +202,7 @@ func (b *requestBody) discard() {
 	}
 	b.cond.Broadcast()
 	b.mu.Unlock()
-	b.st.c.credit(nil, int(n))
+	b.st.c.credit(int(n))
 }
 
 // setDeadline makes Read fail from then on. The zero time means never.

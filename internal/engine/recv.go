@@ -331,15 +331,12 @@ func (c *conn) idle(id uint32) bool { return id%2 == 0 || id > c.lastSeen }
 // A client that asks and does not read the answers is not served any further.
 func (c *conn) control() error {
 	defer c.mu.Unlock()
-	if len(c.out.buf) > maxControlQueue {
+	if c.out.flooded() {
 		return connError{http2.ErrCodeEnhanceYourCalm, "control_flood"}
 	}
 	c.out.due = true
 	return nil
 }
-
-// maxControlQueue is how many octets may wait that are not DATA.
-const maxControlQueue = 1 << 20
 
 // extendedConnect returns the value of SETTINGS_ENABLE_CONNECT_PROTOCOL. As in net/http it is
 // for who asks for it.

@@ -256,16 +256,12 @@ func (c *conn) resetStream(se streamError) {
 	} else {
 		c.noteReset(se.id)
 	}
-	over := len(c.out.buf) > maxControlQueue
 	c.flushLater()
 	if st != nil {
 		st.ctx.cancel()
 		if st.body != nil {
 			st.body.fail(se)
 		}
-	}
-	if over {
-		c.nc.Close()
 	}
 }
 
@@ -378,7 +374,7 @@ func (c *conn) recvData(f frameHeader) error {
 		st.got += int64(n)
 		return st.takeData(f, pad, n, end)
 	}
-	c.credit(nil, f.length)
+	c.credit(f.length)
 	if err := c.discard(pad.rest); err != nil {
 		return err
 	}
@@ -389,7 +385,7 @@ func (c *conn) recvData(f frameHeader) error {
 func (st *stream) takeData(f frameHeader, pad padding, n int, end bool) error {
 	c, body := st.c, st.body
 	if !body.use(f.length) {
-		c.credit(nil, f.length)
+		c.credit(f.length)
 		if err := c.discard(pad.rest); err != nil {
 			return err
 		}
@@ -409,7 +405,7 @@ func (st *stream) takeData(f frameHeader, pad padding, n int, end bool) error {
 		return err
 	}
 	if padded := f.length - (pad.rest - pad.length); padded > 0 {
-		c.credit(st, padded)
+		body.skip(padded)
 	}
 	if end {
 		return st.endOfBody(nil)

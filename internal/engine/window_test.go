@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"golang.org/x/net/http2"
 
@@ -152,4 +153,86 @@ func TestContinueWhileWriting(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Padding is given back with what is read, not with a frame for each.
+func TestPaddingCredit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := dialMem(t, &http.Server{}, func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) })
+		c.Write(post(1))
+		updates, used := make(map[uint32]int), 0
+		credit := make(map[uint32]int)
+		for range 100 {
+			for range 100 {
+				p := make([]byte, 257)
+				p[0] = 255
+				c.Write(frame(http2.FrameData, http2.FlagDataPadded, 1, p))
+				used += len(p)
+			}
+			c.fr.WritePing(false, [8]byte{})
+			for {
+				f, err := c.fr.ReadFrame()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if f, ok := f.(*http2.WindowUpdateFrame); ok {
+					updates[f.StreamID]++
+					credit[f.StreamID] += int(f.Increment)
+				}
+				if _, ok := f.(*http2.PingFrame); ok {
+					break
+				}
+			}
+		}
+		credit[0] -= defaultConnWindow - initialWindow // at the beginning
+		for id := range uint32(2) {
+			if updates[id] > 12 || credit[id] > used || credit[id] < used-defaultStreamWindow/4 {
+				t.Errorf("stream %d: %d octets used, %d given back, by %d frames", id, used, credit[id], updates[id])
+			}
+		}
+	})
+}
+
+// A client that does not read, and has the server send frames that do not wait for room, is not served
+// any further.
+func TestControlQueue(t *testing.T) {
+	post := frame(http2.FrameHeaders, http2.FlagHeadersEndHeaders, 1, get("/"))
+	for name, tt := range map[string]struct {
+		handler http.HandlerFunc
+		send    []byte
+	}{
+		"abort": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, post},
+		"read":  {func(_ http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) }, append(post, frame(http2.FrameData, 0, 1, []byte("x"))...)},
+		"padding": {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, append(post,
+			frame(http2.FrameData, http2.FlagDataPadded, 1, []byte{1, 0})...)},
+		"late": {func(w http.ResponseWriter, r *http.Request) {
+			http.NewResponseController(w).SetWriteDeadline(time.Now().Add(-1))
+			<-r.Context().Done()
+		}, post},
+		"continue": {func(_ http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) },
+			frame(http2.FrameHeaders, http2.FlagHeadersEndHeaders, 1, append(get("/"), block("expect", "100-continue")...))},
+		"ping": {http.NotFound, appendPing(nil, false, [8]byte{})},
+	} {
+		for _, much := range []bool{true, false} {
+			synctest.Test(t, func(t *testing.T) {
+				c := dialMem(t, &http.Server{HTTP2: &http.HTTP2Config{MaxReceiveBufferPerStream: 4}}, tt.handler)
+				sc := c.conn()
+				sc.mu.Lock()
+				sc.out.writing = true // and does not return
+				sc.out.buf = make([]byte, maxControlQueue)
+				if !much {
+					sc.out.buf = sc.out.buf[:outSize]
+				}
+				sc.mu.Unlock()
+				c.Write(tt.send)
+				synctest.Wait()
+				sc.mu.Lock()
+				ended := sc.err != nil
+				sc.mu.Unlock()
+				if ended != much {
+					t.Errorf("%s, with much in the queue %v: ended %v", name, much, ended)
+				}
+			})
+		}
+	}
 }
