@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -321,26 +322,63 @@ func TestLargeWritesTakeTurns(t *testing.T) {
 	})
 }
 
-// A hook that panics ends the connection, and the contexts of its requests, and Serve panics.
+// A hook that panics ends the connection, and the contexts of its requests, and nothing else, wherever
+// it is called.
 func TestHookPanics(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		client, server := memnet.Pipe(memnet.Options{}, 1)
-		s := New(&http.Server{HTTP2: &http.HTTP2Config{CountError: func(string) { panic("hook") }}})
-		ended, panicked := make(chan bool), make(chan any)
-		go func() {
-			defer func() { panicked <- recover() }()
-			s.Serve(server, Options{Context: t.Context(), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				<-r.Context().Done()
-				close(ended)
-			})})
-		}()
-		send := append([]byte(http2.ClientPreface), appendSettings(nil)...)
-		send = append(send, frame(http2.FrameHeaders, http2.FlagHeadersEndHeaders|http2.FlagHeadersEndStream, 1, get("/"))...)
-		client.Write(append(send, frame(http2.FrameData, 0, 0, nil)...)) // an error, which is counted
-		if v := <-panicked; v != "hook" {
-			t.Errorf("Serve panicked with %v", v)
+	wait := frame(http2.FrameHeaders, endBoth, 1, get("/wait"))
+	states := func(when http.ConnState) func(net.Conn, http.ConnState) {
+		return func(_ net.Conn, state http.ConnState) {
+			if state == when {
+				panic("hook")
+			}
 		}
-		<-ended
-		client.Close()
-	})
+	}
+	active, idle := states(http.StateActive), states(http.StateIdle)
+	count := &http.HTTP2Config{CountError: func(string) { panic("hook") }}
+	for name, tt := range map[string]struct {
+		hs   *http.Server
+		send []byte
+	}{
+		"error":          {&http.Server{HTTP2: count}, append(wait, frame(http2.FrameData, 0, 0, nil)...)},
+		"first frame":    {&http.Server{HTTP2: count}, nil}, // does not come in time
+		"begin":          {&http.Server{ConnState: active}, wait},
+		"end of request": {&http.Server{ConnState: idle}, frame(http2.FrameHeaders, endBoth, 1, get("/"))},
+		"end of handler": {&http.Server{ConnState: idle}, frame(http2.FrameHeaders, endBoth, 1, get("/panic"))},
+		"reset":          {&http.Server{ConnState: idle}, append(wait, frame(http2.FrameRSTStream, 0, 1, u32(8))...)},
+		"lost":           {&http.Server{ConnState: idle}, wait},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var logged bytes.Buffer
+				tt.hs.ErrorLog = log.New(&logged, "", 0)
+				client, server := memnet.Pipe(memnet.Options{}, 1)
+				ended := make(chan bool)
+				go func() {
+					defer close(ended)
+					New(tt.hs).Serve(server, Options{Context: t.Context(), Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+						switch r.URL.Path {
+						case "/wait":
+							<-r.Context().Done()
+						case "/panic":
+							panic(http.ErrAbortHandler)
+						}
+					})})
+				}()
+				client.Write([]byte(http2.ClientPreface))
+				if tt.send != nil {
+					client.Write(append(appendSettings(nil), tt.send...))
+				}
+				if name == "lost" {
+					synctest.Wait()
+					client.Close()
+				}
+				<-ended
+				synctest.Wait()
+				if !strings.HasPrefix(logged.String(), "http: panic serving client-1: hook\n") {
+					t.Errorf("logged %q", logged.String())
+				}
+				client.Close()
+			})
+		})
+	}
 }
