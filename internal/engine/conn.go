@@ -41,7 +41,7 @@ type conn struct {
 	owed int64 // of these, what it is to get back with the next frame
 
 	resets    []uint32 // streams that ended before the client knew
-	nextReset int      // the oldest of them, when there are recentResets
+	nextReset int      // the oldest of them, when there are as many as are kept
 
 	err        error  // why the connection ends; it does not when nil
 	asked      bool   // to rest

@@ -595,3 +595,32 @@ func TestNoFlood(t *testing.T) {
 		}
 	}
 }
+
+// A client may have sent the rest of as many requests as it has open, when it hears that they were
+// answered.
+func TestFramesAfterResets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := dialMem(t, &http.Server{}, http.NotFound)
+		const last = 2*defaultMaxStreams - 1
+		var begin, rest []byte
+		for id := uint32(1); id <= last; id += 2 {
+			begin = append(begin, post(id)...)
+			rest = append(rest, frame(http2.FrameHeaders, endBoth, id, block("x", "1"))...)
+		}
+		c.Write(begin)
+		synctest.Wait()
+		c.Write(append(rest, appendPing(nil, false, [8]byte{})...))
+		for {
+			f, err := c.fr.ReadFrame()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f, ok := f.(*http2.GoAwayFrame); ok {
+				t.Fatal(f)
+			}
+			if _, ok := f.(*http2.PingFrame); ok {
+				return
+			}
+		}
+	})
+}

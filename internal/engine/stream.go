@@ -303,18 +303,22 @@ func (st *stream) writeExpired() {
 	}
 }
 
-// recentResets is how many streams a connection knows that it has reset, so that what the
-// client had sent before it heard of that is no error.
-const recentResets = 64
+// A connection knows so many streams that it has reset, so that what the client had sent before it
+// heard of that is no error: as many as are open at once, within bounds, since they are looked at one
+// by one.
+const (
+	minResets = 64
+	maxResets = 1000
+)
 
 // noteReset notes that the client may still send on a stream. mu is held.
 func (c *conn) noteReset(id uint32) {
-	if len(c.resets) < recentResets {
+	if uint32(len(c.resets)) < min(max(minResets, c.lim.maxStreams), maxResets) {
 		c.resets = append(c.resets, id)
 		return
 	}
 	c.resets[c.nextReset] = id
-	c.nextReset = (c.nextReset + 1) % recentResets
+	c.nextReset = (c.nextReset + 1) % len(c.resets)
 }
 
 // forgetReset notes that the client sends nothing more on a stream. mu is held.
