@@ -10,7 +10,11 @@ import (
 func (c *conn) abort(ce connError) {
 	c.mu.Lock()
 	if c.err == nil {
-		c.out.buf = appendGoAway(c.out.buf, c.lastSeen, ce.code, ce.reason)
+		last := c.lastSeen
+		if c.draining {
+			last = min(last, c.goneAt) // https://www.rfc-editor.org/rfc/rfc9113.html#section-6.8
+		}
+		c.out.buf = appendGoAway(c.out.buf, last, ce.code, ce.reason)
 		c.fail(ce)
 		c.out.last = true
 		// Whoever writes must not wait for a client that does not read.

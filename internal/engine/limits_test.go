@@ -624,3 +624,28 @@ func TestFramesAfterResets(t *testing.T) {
 		}
 	})
 }
+
+// No GOAWAY names a higher stream than one before.
+func TestGoAwayNotHigher(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := dialMem(t, &http.Server{}, func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+		c.Write(frame(http2.FrameHeaders, endBoth, 1, get("/")))
+		c.Write(frame(http2.FrameGoAway, 0, 0, make([]byte, 8)))
+		synctest.Wait()
+		c.Write(frame(http2.FrameHeaders, endBoth, 7, get("/"))) // on its way
+		c.Write(frame(http2.FrameData, 0, 0, nil))
+		var got []uint32
+		for {
+			f, err := c.fr.ReadFrame()
+			if err != nil {
+				break
+			}
+			if f, ok := f.(*http2.GoAwayFrame); ok {
+				got = append(got, f.LastStreamID)
+			}
+		}
+		if len(got) != 2 || got[0] != 1 || got[1] != 1 {
+			t.Errorf("GOAWAY names %v", got)
+		}
+	})
+}
