@@ -150,6 +150,9 @@ func (c *conn) inadequate() error {
 	if c.TLS.Version < tls.VersionTLS12 {
 		return connError{http2.ErrCodeInadequateSecurity, "tls_version"}
 	}
+	if c.lim.anyCipher {
+		return nil
+	}
 	switch c.TLS.CipherSuite {
 	// Those of crypto/tls that are not in the list of
 	// https://www.rfc-editor.org/rfc/rfc9113.html#appendix-A

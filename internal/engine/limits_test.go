@@ -3,6 +3,7 @@ package engine
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -648,4 +649,24 @@ func TestGoAwayNotHigher(t *testing.T) {
 			t.Errorf("GOAWAY names %v", got)
 		}
 	})
+}
+
+// TLS is as HTTP/2 has it, unless the server permits other cipher suites.
+func TestCipherSuites(t *testing.T) {
+	for _, tt := range []struct {
+		version, suite uint16
+		permit, ok     bool
+	}{
+		{tls.VersionTLS13, tls.TLS_AES_128_GCM_SHA256, false, true},
+		{tls.VersionTLS12, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, false, true},
+		{tls.VersionTLS12, tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA, false, false},
+		{tls.VersionTLS12, tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA, true, true},
+		{tls.VersionTLS11, tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA, true, false},
+	} {
+		hs := &http.Server{HTTP2: &http.HTTP2Config{PermitProhibitedCipherSuites: tt.permit}}
+		c := &conn{lim: limitsOf(hs), Options: Options{TLS: &tls.ConnectionState{Version: tt.version, CipherSuite: tt.suite}}}
+		if err := c.inadequate(); (err == nil) != tt.ok {
+			t.Errorf("%x %x, permitted %v: %v", tt.version, tt.suite, tt.permit, err)
+		}
+	}
 }
