@@ -110,6 +110,8 @@ func (c *conn) recvSettings(f frameHeader, p []byte) error {
 		return connError{http2.ErrCodeFrameSize, "settings_length"}
 	}
 	c.mu.Lock()
+	before := c.peer.initialWindow
+	most := before // that it is meanwhile
 	for ; len(p) > 0; p = p[6:] {
 		// In the order in which they stand:
 		// https://www.rfc-editor.org/rfc/rfc9113.html#section-6.5.3-2
@@ -117,6 +119,11 @@ func (c *conn) recvSettings(f frameHeader, p []byte) error {
 			c.mu.Unlock()
 			return err
 		}
+		most = max(most, c.peer.initialWindow)
+	}
+	if err := c.changeWindows(most-before, c.peer.initialWindow-before); err != nil {
+		c.mu.Unlock()
+		return err
 	}
 	c.out.buf = appendSettingsAck(c.out.buf)
 	c.out.wakeNext()
@@ -136,14 +143,7 @@ func (c *conn) setting(id http2.SettingID, value uint32) error {
 		if value > 1<<31-1 {
 			return connError{http2.ErrCodeFlowControl, "settings_window"}
 		}
-		// https://www.rfc-editor.org/rfc/rfc9113.html#section-6.9.2-3
-		change := int64(value) - c.peer.initialWindow
 		c.peer.initialWindow = int64(value)
-		for _, st := range c.streams {
-			if st.window += change; st.window > 1<<31-1 {
-				return connError{http2.ErrCodeFlowControl, "settings_window_overflow"}
-			}
-		}
 	case http2.SettingMaxFrameSize:
 		if value < minMaxFrame || value > maxMaxFrame {
 			return connError{http2.ErrCodeProtocol, "settings_frame"}
@@ -157,6 +157,22 @@ func (c *conn) setting(id http2.SettingID, value uint32) error {
 		if value > 1 {
 			return connError{http2.ErrCodeProtocol, "settings_priorities"}
 		}
+	}
+	return nil
+}
+
+// changeWindows has the windows of all streams change by n octets, and by most meanwhile. mu is held.
+//
+// https://www.rfc-editor.org/rfc/rfc9113.html#section-6.9.2-3
+func (c *conn) changeWindows(most, n int64) error {
+	if most == 0 && n == 0 {
+		return nil
+	}
+	for _, st := range c.streams {
+		if st.window+most > 1<<31-1 {
+			return connError{http2.ErrCodeFlowControl, "settings_window_overflow"}
+		}
+		st.window += n
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"io"
 	"net/http"
 	"strconv"
@@ -234,5 +235,62 @@ func TestControlQueue(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// SETTINGS_INITIAL_WINDOW_SIZE changes the windows of streams, each time that it stands in a frame.
+func TestInitialWindowSize(t *testing.T) {
+	const most = 1<<31 - 1
+	for _, tt := range []struct {
+		sizes []uint32
+		more  uint32 // WINDOW_UPDATE before
+		want  int64  // or -1, if a window is too large
+	}{
+		{[]uint32{0}, 0, 0},
+		{[]uint32{100}, 7, 107},
+		{[]uint32{most, 100, 200}, 0, 200},
+		{[]uint32{most, 100}, 1, -1},
+		{[]uint32{100, most}, 1, -1},
+		{[]uint32{most - 1, 0, 5}, 1, 6},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c := dialMem(t, &http.Server{}, func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+			c.Write(frame(http2.FrameHeaders, endBoth, 1, get("/")))
+			if tt.more > 0 {
+				c.fr.WriteWindowUpdate(1, tt.more)
+			}
+			var settings []http2.Setting
+			for _, n := range tt.sizes {
+				settings = append(settings, http2.Setting{ID: http2.SettingInitialWindowSize, Val: n})
+			}
+			sc := c.conn()
+			c.fr.WriteSettings(settings...)
+			synctest.Wait()
+			sc.mu.Lock()
+			got := int64(-1)
+			if st := sc.streams[1]; st != nil && sc.err == nil {
+				got = st.window
+			}
+			sc.mu.Unlock()
+			if got != tt.want {
+				t.Errorf("%v after %d more: %d, want %d", tt.sizes, tt.more, got, tt.want)
+			}
+		})
+	}
+}
+
+// A frame of many settings costs no more than one for each stream.
+func TestManySettings(t *testing.T) {
+	c := &conn{lim: limitsOf(new(http.Server)), streams: make(map[uint32]*stream)}
+	for id := range uint32(100_000) {
+		c.streams[id] = new(stream)
+	}
+	p := bytes.Repeat([]byte{0, byte(http2.SettingInitialWindowSize), 0, 0, 0, 1, 0, byte(http2.SettingInitialWindowSize), 0, 0, 0, 2}, 1365)
+	begun := time.Now()
+	if err := c.recvSettings(frameHeader{length: len(p)}, p); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(begun); took > time.Second {
+		t.Errorf("%d settings for %d streams take %v", len(p)/6, len(c.streams), took)
 	}
 }
