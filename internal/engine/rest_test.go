@@ -382,3 +382,34 @@ func TestHookPanics(t *testing.T) {
 		})
 	}
 }
+
+// What the server has to answer does not wait for the rest of a frame, wherever in the buffer that
+// ends.
+func TestAnswersBeforeRestOfFrame(t *testing.T) {
+	for _, size := range []int{waitSize, waitSize + inSize - 1, waitSize + inSize} {
+		synctest.Test(t, func(t *testing.T) {
+			c := dialMem(t, &http.Server{}, http.NotFound)
+			synctest.Wait()
+			first, last := appendPing(nil, false, [8]byte{1}), appendPing(nil, false, [8]byte{2})
+			half := len(last) / 2
+			var send []byte
+			for n := 0; n >= 0; n = size - len(send) - headerLen - len(first) - half {
+				send = append(send, frame(0xfa, 0, 0, make([]byte, min(n, minMaxFrame)))...)
+			}
+			c.Write(append(append(send, first...), last[:half]...))
+			for want := byte(1); want <= 2; want++ {
+				c.SetReadDeadline(time.Now().Add(time.Second))
+				for {
+					f, err := c.fr.ReadFrame()
+					if err != nil {
+						t.Fatalf("%d octets: %v before PING %d", size, err, want)
+					}
+					if f, ok := f.(*http2.PingFrame); ok && f.Data[0] == want {
+						break
+					}
+				}
+				c.Write(last[half:])
+			}
+		})
+	}
+}
