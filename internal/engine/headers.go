@@ -315,9 +315,13 @@ func (h *headerBlock) checkPseudo() {
 	case h.pseudo[pseudoScheme] != "http" && h.pseudo[pseudoScheme] != "https":
 		h.fault("scheme")
 	}
-	if strings.ContainsAny(h.pseudo[pseudoAuthority], "@ \t") || !httpguts.ValidHostHeader(h.pseudo[pseudoAuthority]) {
+	if !validAuthority(h.pseudo[pseudoAuthority]) {
 		h.fault("authority")
 	}
+}
+
+func validAuthority(a string) bool {
+	return !strings.ContainsAny(a, "@ \t") && httpguts.ValidHostHeader(a)
 }
 
 func validMethod(m string) bool {

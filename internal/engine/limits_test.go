@@ -452,6 +452,8 @@ func TestWrongFrames(t *testing.T) {
 		{"8.3.1 no scheme", headers(":method", "GET", ":path", "/"), stream, http2.ErrCodeProtocol},
 		{"8.3.1 no path", headers(":method", "GET", ":scheme", "http"), stream, http2.ErrCodeProtocol},
 		{"8.3.1 empty path", headers(":method", "GET", ":scheme", "http", ":path", ""), stream, http2.ErrCodeProtocol},
+		{"8.3.1 user in :authority", headers(":method", "GET", ":scheme", "http", ":path", "/", ":authority", "u@h"), stream, http2.ErrCodeProtocol},
+		{"8.3.1 user in Host", headers(":method", "GET", ":scheme", "http", ":path", "/", "host", "u@h"), stream, http2.ErrCodeProtocol},
 		{"8.5 CONNECT with a path", headers(":method", "CONNECT", ":authority", "a:1", ":path", "/"), stream, http2.ErrCodeProtocol},
 		{"8.1 trailers not last", join(open, frame(http2.FrameHeaders, http2.FlagHeadersEndHeaders, 1, block("x", "1"))), stream, http2.ErrCodeProtocol},
 		{"8.1 pseudo-header in trailers", join(open, frame(http2.FrameHeaders, endBoth, 1, block(":path", "/"))), stream, http2.ErrCodeProtocol},
