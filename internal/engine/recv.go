@@ -297,6 +297,9 @@ func (c *conn) recvPriority(f frameHeader, p []byte) error {
 	switch {
 	case f.stream == 0:
 		return connError{http2.ErrCodeProtocol, "priority_stream"}
+	case f.length != 5 && c.idle(f.stream):
+		// Which must not be reset: https://www.rfc-editor.org/rfc/rfc9113.html#section-6.4
+		return connError{http2.ErrCodeFrameSize, "priority_length"}
 	case f.length != 5:
 		return streamError{f.stream, http2.ErrCodeFrameSize, "priority_length"}
 	}
