@@ -673,3 +673,49 @@ func TestCipherSuites(t *testing.T) {
 		}
 	}
 }
+
+// A client uses the default table of 4096 octets until it has read that the server's is smaller.
+func TestSmallDecoderTable(t *testing.T) {
+	for _, then := range []string{"has not read", "ignores", "obeys"} {
+		synctest.Test(t, func(t *testing.T) {
+			c := dialMem(t, &http.Server{HTTP2: &http.HTTP2Config{MaxDecoderHeaderTableSize: 1024}}, func(w http.ResponseWriter, r *http.Request) {
+				io.WriteString(w, r.Header.Get("X-Long"))
+			})
+			c.fr.ReadMetaHeaders = hpack.NewDecoder(defaultTable, nil)
+			var b bytes.Buffer
+			enc := hpack.NewEncoder(&b)
+			want := strings.Repeat("x", 1500)
+			for id := uint32(1); id <= 5; id += 2 {
+				if id == 5 && then != "has not read" {
+					c.fr.WriteSettingsAck()
+					enc.SetMaxDynamicTableSize(1024)
+					if then == "ignores" {
+						enc.SetMaxDynamicTableSize(2048)
+					}
+				}
+				b.Reset()
+				for _, f := range []hpack.HeaderField{{Name: ":method", Value: "GET"}, {Name: ":scheme", Value: "http"}, {Name: ":path", Value: "/"}, {Name: "x-long", Value: want}} {
+					enc.WriteField(f)
+				}
+				c.Write(frame(http2.FrameHeaders, endBoth, id, b.Bytes()))
+				got := ""
+				for got == "" {
+					switch f, err := c.fr.ReadFrame(); f := f.(type) {
+					case *http2.DataFrame:
+						got = string(f.Data())
+					case *http2.GoAwayFrame:
+						got = f.ErrCode.String()
+					case nil:
+						got = err.Error()
+					}
+				}
+				if id == 5 && then == "ignores" {
+					want = http2.ErrCodeCompression.String()
+				}
+				if got != want {
+					t.Errorf("a client that %s the setting, stream %d: %q", then, id, got)
+				}
+			}
+		})
+	}
+}

@@ -105,6 +105,11 @@ func (c *conn) recvSettings(f frameHeader, p []byte) error {
 			return connError{http2.ErrCodeProtocol, "settings_ack_unasked"}
 		}
 		c.unacked--
+		if n := c.lim.decoderTable; n < defaultTable {
+			// Up to now the client may have had the default in mind.
+			// https://www.rfc-editor.org/rfc/rfc9113.html#section-6.5.3-3
+			c.block.decoder().SetAllowedMaxDynamicTableSize(n)
+		}
 		return nil
 	case f.length%6 != 0:
 		return connError{http2.ErrCodeFrameSize, "settings_length"}
