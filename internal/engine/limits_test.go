@@ -719,3 +719,22 @@ func TestSmallDecoderTable(t *testing.T) {
 		})
 	}
 }
+
+func TestManyTrailers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		got := make(chan http.Header, 1)
+		c := dialMem(t, &http.Server{}, func(_ http.ResponseWriter, r *http.Request) {
+			io.Copy(io.Discard, r.Body)
+			got <- r.Trailer
+		})
+		var names []string
+		for i := range 3 * maxTrailers {
+			names = append(names, fmt.Sprint("x-", i))
+		}
+		c.Write(post(1, "trailer", strings.Join(names, ", ")))
+		c.Write(frame(http2.FrameHeaders, endBoth, 1, block("x-1", "1", "x-299", "1")))
+		if h := <-got; len(h) != maxTrailers || h.Get("X-1") != "1" {
+			t.Errorf("%d trailers: %v", len(h), h)
+		}
+	})
+}
