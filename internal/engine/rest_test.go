@@ -413,3 +413,31 @@ func TestAnswersBeforeRestOfFrame(t *testing.T) {
 		})
 	}
 }
+
+// A connection that has ended stays half open for a client that is slow to take what was sent.
+func TestHalfClose(t *testing.T) {
+	for every, want := range map[time.Duration]time.Duration{0: closeTimeout, closeTimeout / 2: maxClose} {
+		synctest.Test(t, func(t *testing.T) {
+			client, server := memnet.Pipe(memnet.Options{}, 1)
+			defer client.Close()
+			ended := make(chan bool)
+			go func() {
+				defer close(ended)
+				New(&http.Server{IdleTimeout: time.Minute}).Serve(server, Options{Context: t.Context(), Handler: http.NotFoundHandler()})
+			}()
+			client.Write(append([]byte(http2.ClientPreface), appendSettings(nil)...))
+			if _, err := goAway(client); err != io.EOF {
+				t.Fatal(err)
+			}
+			begun := time.Now()
+			for err := error(nil); err == nil && every > 0; {
+				time.Sleep(every)
+				_, err = client.Write(appendWindowUpdate(nil, 0, 1))
+			}
+			<-ended
+			if took := time.Since(begun); took != want {
+				t.Errorf("closed after %v, want %v, when something comes every %v", took, want, every)
+			}
+		})
+	}
+}
