@@ -26,15 +26,38 @@ type requestBody struct {
 	deadline *time.Timer
 }
 
-const chunkSize = 16 << 10
+const (
+	chunkSize      = 16 << 10
+	smallChunkSize = 1 << 10
+)
 
 // A chunk is a part of a body.
 type chunk struct {
 	r, w int
-	b    [chunkSize]byte
+	b    []byte
 }
 
-var chunks = sync.Pool{New: func() any { return new(chunk) }}
+var (
+	chunks      = sync.Pool{New: func() any { return &chunk{b: make([]byte, chunkSize)} }}
+	smallChunks = sync.Pool{New: func() any { return &chunk{b: make([]byte, smallChunkSize)} }}
+)
+
+func newChunk(small bool) *chunk {
+	if small {
+		return smallChunks.Get().(*chunk)
+	}
+	return chunks.Get().(*chunk)
+}
+
+// release gives the chunk back.
+func (c *chunk) release() {
+	c.r, c.w = 0, 0
+	if len(c.b) == smallChunkSize {
+		smallChunks.Put(c)
+	} else {
+		chunks.Put(c)
+	}
+}
 
 func newRequestBody(st *stream) *requestBody {
 	b := &requestBody{st: st}
@@ -77,23 +100,24 @@ func (b *requestBody) skip(n int) {
 	c.flushLater()
 }
 
-// write takes p from the client.
-func (b *requestBody) write(p []byte) {
+// write takes p from the client, the first of rest octets of a frame.
+func (b *requestBody) write(p []byte, rest int) {
 	b.mu.Lock()
 	if b.closed || b.err != nil {
 		b.mu.Unlock()
 		b.st.c.credit(len(p))
 		return
 	}
+	// Streams of which each has little must not hold much more than the window of the connection.
+	small := b.size < chunkSize && rest < chunkSize/2
 	b.size += int64(len(p))
 	for len(p) > 0 {
 		var last *chunk
 		if n := len(b.chunks); n > 0 {
 			last = b.chunks[n-1]
 		}
-		if last == nil || last.w == chunkSize {
-			last = chunks.Get().(*chunk)
-			last.r, last.w = 0, 0
+		if last == nil || last.w == len(last.b) {
+			last = newChunk(small)
 			b.chunks = append(b.chunks, last)
 		}
 		n := copy(last.b[last.w:], p)
@@ -145,7 +169,7 @@ func (b *requestBody) Read(p []byte) (int, error) {
 		m := copy(p[n:], c.b[c.r:c.w])
 		n += m
 		if c.r += m; c.r == c.w {
-			chunks.Put(c)
+			c.release()
 			b.chunks[0] = nil
 			b.chunks = b.chunks[1:]
 		}
@@ -194,7 +218,7 @@ func (b *requestBody) discard() {
 	b.mu.Lock()
 	n := b.size // Read has given the connection back what it returned
 	for _, c := range b.chunks {
-		chunks.Put(c)
+		c.release()
 	}
 	b.chunks, b.size, b.pending, b.closed = nil, 0, 0, true
 	if b.deadline != nil {

@@ -401,7 +401,7 @@ func (st *stream) takeData(f frameHeader, pad padding, n int, end bool) error {
 			return err
 		}
 		b = b[:min(n, len(b))]
-		body.write(b)
+		body.write(b, n)
 		c.in.skip(len(b))
 		n -= len(b)
 	}

@@ -294,3 +294,35 @@ func TestManySettings(t *testing.T) {
 		t.Errorf("%d settings for %d streams take %v", len(p)/6, len(c.streams), took)
 	}
 }
+
+// Bodies that no handler reads take up memory in proportion to the window of the connection, however
+// many streams they are on.
+func TestBodyMemory(t *testing.T) {
+	for _, each := range []int{1, smallChunkSize + 1, defaultConnWindow / defaultMaxStreams, chunkSize/2 + 1, chunkSize + 1, 100_000} {
+		for _, part := range []int{1 << 10, minMaxFrame} {
+			synctest.Test(t, func(t *testing.T) {
+				c := dialMem(t, &http.Server{}, func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+				sc := c.conn()
+				streams := min(defaultMaxStreams, defaultConnWindow/each)
+				for i := range uint32(streams) {
+					c.Write(post(2*i + 1))
+					for n := each; n > 0; n -= part {
+						c.Write(frame(http2.FrameData, 0, 2*i+1, make([]byte, min(n, part))))
+					}
+				}
+				synctest.Wait()
+				sc.mu.Lock()
+				defer sc.mu.Unlock()
+				held := 0
+				for _, st := range sc.streams {
+					for _, c := range st.body.chunks {
+						held += len(c.b)
+					}
+				}
+				if len(sc.streams) != streams || held < streams*each || held > 2*streams*each+streams*smallChunkSize {
+					t.Errorf("%d streams with %d octets each hold %d", len(sc.streams), each, held)
+				}
+			})
+		}
+	}
+}
