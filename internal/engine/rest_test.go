@@ -420,9 +420,9 @@ func TestHalfClose(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			client, server := memnet.Pipe(memnet.Options{}, 1)
 			defer client.Close()
-			ended := make(chan bool)
+			ended := make(chan time.Time, 1)
 			go func() {
-				defer close(ended)
+				defer func() { ended <- time.Now() }()
 				New(&http.Server{IdleTimeout: time.Minute}).Serve(server, Options{Context: t.Context(), Handler: http.NotFoundHandler()})
 			}()
 			client.Write(append([]byte(http2.ClientPreface), appendSettings(nil)...))
@@ -434,8 +434,7 @@ func TestHalfClose(t *testing.T) {
 				time.Sleep(every)
 				_, err = client.Write(appendWindowUpdate(nil, 0, 1))
 			}
-			<-ended
-			if took := time.Since(begun); took != want {
+			if took := (<-ended).Sub(begun); took != want {
 				t.Errorf("closed after %v, want %v, when something comes every %v", took, want, every)
 			}
 		})
