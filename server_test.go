@@ -98,7 +98,7 @@ func TestShutdownOfServerInFront(t *testing.T) {
 			t.Error(err)
 		}
 		c.wantClosedAfterGoAway()
-		time.Sleep(time.Second) // until the engine's own Shutdown has seen it
+		time.Sleep(2 * time.Second) // until the engine's own Shutdown has seen it
 	})
 }
 

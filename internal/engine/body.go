@@ -18,7 +18,7 @@ type requestBody struct {
 	size     int64 // octets in them
 	used     int64 // octets of the stream's window that the client has used and not got back
 	window   int64 // that it has
-	pending  int   // octets that were read, whose credit is not sent
+	pending  int   // of those that it has used, what it is to get back with the next frame
 	err      error // what comes after the chunks
 	trailer  http.Header
 	closed   bool // the handler wants no more
@@ -26,15 +26,38 @@ type requestBody struct {
 	deadline *time.Timer
 }
 
-const chunkSize = 16 << 10
+const (
+	chunkSize      = 16 << 10
+	smallChunkSize = 1 << 10
+)
 
 // A chunk is a part of a body.
 type chunk struct {
 	r, w int
-	b    [chunkSize]byte
+	b    []byte
 }
 
-var chunks = sync.Pool{New: func() any { return new(chunk) }}
+var (
+	chunks      = sync.Pool{New: func() any { return &chunk{b: make([]byte, chunkSize)} }}
+	smallChunks = sync.Pool{New: func() any { return &chunk{b: make([]byte, smallChunkSize)} }}
+)
+
+func newChunk(small bool) *chunk {
+	if small {
+		return smallChunks.Get().(*chunk)
+	}
+	return chunks.Get().(*chunk)
+}
+
+// release gives the chunk back.
+func (c *chunk) release() {
+	c.r, c.w = 0, 0
+	if len(c.b) == smallChunkSize {
+		smallChunks.Put(c)
+	} else {
+		chunks.Put(c)
+	}
+}
 
 func newRequestBody(st *stream) *requestBody {
 	b := &requestBody{st: st}
@@ -53,30 +76,48 @@ func (b *requestBody) use(n int) bool {
 	return b.used <= b.window
 }
 
-// giveBack notes that the client gets n octets of the stream's window back.
-func (b *requestBody) giveBack(n int) {
-	b.mu.Lock()
-	b.used -= int64(n)
-	b.mu.Unlock()
+// free notes that n octets of the stream's window are free again. It returns how many the client is
+// to get back now: at a quarter of the window, so that few frames tell of it and the client never
+// waits. mu is held.
+func (b *requestBody) free(n int) (credit int) {
+	b.pending += n
+	if b.pending < int(b.st.c.lim.streamWindow)/4 {
+		return 0
+	}
+	credit, b.pending = b.pending, 0
+	b.used -= int64(credit)
+	return credit
 }
 
-// write takes p from the client.
-func (b *requestBody) write(p []byte) {
+// skip gives back n octets that are not of the body.
+func (b *requestBody) skip(n int) {
+	b.mu.Lock()
+	credit := b.free(n)
+	b.mu.Unlock()
+	c := b.st.c
+	c.mu.Lock()
+	b.st.credit(n, credit)
+	c.flushLater()
+}
+
+// write takes p from the client, the first of rest octets of a frame.
+func (b *requestBody) write(p []byte, rest int) {
 	b.mu.Lock()
 	if b.closed || b.err != nil {
 		b.mu.Unlock()
-		b.st.c.credit(nil, len(p))
+		b.st.c.credit(len(p))
 		return
 	}
+	// Streams of which each has little must not hold much more than the window of the connection.
+	small := b.size < chunkSize && rest < chunkSize/2
 	b.size += int64(len(p))
 	for len(p) > 0 {
 		var last *chunk
 		if n := len(b.chunks); n > 0 {
 			last = b.chunks[n-1]
 		}
-		if last == nil || last.w == chunkSize {
-			last = chunks.Get().(*chunk)
-			last.r, last.w = 0, 0
+		if last == nil || last.w == len(last.b) {
+			last = newChunk(small)
 			b.chunks = append(b.chunks, last)
 		}
 		n := copy(last.b[last.w:], p)
@@ -128,19 +169,13 @@ func (b *requestBody) Read(p []byte) (int, error) {
 		m := copy(p[n:], c.b[c.r:c.w])
 		n += m
 		if c.r += m; c.r == c.w {
-			chunks.Put(c)
+			c.release()
 			b.chunks[0] = nil
 			b.chunks = b.chunks[1:]
 		}
 	}
 	b.size -= int64(n)
-	b.pending += n
-	credit := 0
-	// At a quarter of the window, so that few frames tell of it and the client never waits.
-	if b.pending >= int(b.st.c.lim.streamWindow)/4 {
-		credit, b.pending = b.pending, 0
-		b.used -= int64(credit)
-	}
+	credit := b.free(n)
 	var err error
 	if b.size == 0 && b.err == io.EOF {
 		err = io.EOF
@@ -148,11 +183,14 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	}
 	ended := b.err != nil
 	b.mu.Unlock()
+	c := b.st.c
 	if ended {
-		b.st.c.credit(nil, n)
-	} else {
-		b.st.c.creditRead(b.st, n, credit)
+		c.credit(n)
+		return n, err
 	}
+	c.mu.Lock()
+	b.st.credit(n, credit)
+	c.flush()
 	return n, err
 }
 
@@ -178,9 +216,9 @@ func (b *requestBody) Close() error {
 // discard drops what is there and what comes.
 func (b *requestBody) discard() {
 	b.mu.Lock()
-	n := b.size + int64(b.pending)
+	n := b.size // Read has given the connection back what it returned
 	for _, c := range b.chunks {
-		chunks.Put(c)
+		c.release()
 	}
 	b.chunks, b.size, b.pending, b.closed = nil, 0, 0, true
 	if b.deadline != nil {
@@ -188,7 +226,7 @@ func (b *requestBody) discard() {
 	}
 	b.cond.Broadcast()
 	b.mu.Unlock()
-	b.st.c.credit(nil, int(n))
+	b.st.c.credit(int(n))
 }
 
 // setDeadline makes Read fail from then on. The zero time means never.

@@ -21,9 +21,8 @@ type conn struct {
 	remote string
 	lim    *limits
 
-	rested   chan bool // receives when no worker reads: whether it rests, or has ended
-	begun    bool
-	panicked any // what ended it, if a hook did
+	rested chan bool // receives when no worker reads: whether it rests, or has ended
+	begun  bool
 
 	in       reader
 	block    headerBlock
@@ -42,7 +41,7 @@ type conn struct {
 	owed int64 // of these, what it is to get back with the next frame
 
 	resets    []uint32 // streams that ended before the client knew
-	nextReset int      // the oldest of them, when there are recentResets
+	nextReset int      // the oldest of them, when there are as many as are kept
 
 	err        error  // why the connection ends; it does not when nil
 	asked      bool   // to rest
@@ -132,7 +131,7 @@ func (c *conn) serve() (rests bool) {
 	}
 	var ce connError
 	if errors.As(err, &ce) {
-		c.lim.countError("conn_" + ce.reason)
+		c.countError("conn_" + ce.reason)
 		c.abort(ce)
 	} else {
 		c.lost()
@@ -152,6 +151,9 @@ func (c *conn) inadequate() error {
 	}
 	if c.TLS.Version < tls.VersionTLS12 {
 		return connError{http2.ErrCodeInadequateSecurity, "tls_version"}
+	}
+	if c.lim.anyCipher {
+		return nil
 	}
 	switch c.TLS.CipherSuite {
 	// Those of crypto/tls that are not in the list of
@@ -239,7 +241,7 @@ func (c *conn) readAll() error {
 			if !ok {
 				return err
 			}
-			c.lim.countError("stream_" + se.reason)
+			c.countError("stream_" + se.reason)
 			c.resetStream(se)
 			if err := c.flood.add(); err != nil {
 				return err
@@ -267,6 +269,21 @@ func (c *conn) tellState() {
 func (c *conn) tell(state http.ConnState) {
 	if c.s.hs.ConnState != nil && c.state != state && !c.over {
 		c.state = state
+		defer c.recoverHook()
 		c.s.hs.ConnState(c.nc, state)
+	}
+}
+
+func (c *conn) countError(name string) {
+	defer c.recoverHook()
+	c.lim.countError(name)
+}
+
+// recoverHook is deferred where a hook of the user is called, which may be on a goroutine of other
+// connections, or of a timer. As in net/http a panic ends the connection.
+func (c *conn) recoverHook() {
+	if v := recover(); v != nil {
+		c.s.LogPanic("http", c.remote, v)
+		c.nc.Close()
 	}
 }

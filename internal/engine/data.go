@@ -93,7 +93,7 @@ func (st *stream) writeDirect(nc net.Conn, p []byte, end, more bool) {
 		st.close() // before the client can have it: it may open another stream then
 	}
 	lead := o.buf
-	o.buf, o.spare = o.spare[:0], nil
+	o.buf, o.spare, o.blocks = o.spare[:0], nil, 0
 	o.writing, o.due = true, false
 	c.mu.Unlock()
 	v.rest = bufs

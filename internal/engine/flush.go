@@ -57,6 +57,9 @@ func (o output) work() {
 func (c *conn) beginWrite() bool {
 	o := &c.out
 	o.due = false
+	if o.flooded() && c.err == nil {
+		c.cannotWrite()
+	}
 	if o.writing || o.dead || len(o.buf) == 0 && !o.last {
 		return false
 	}
@@ -77,7 +80,7 @@ func (c *conn) write() {
 	o := &c.out
 	for len(o.buf) > 0 && !o.dead {
 		b := o.buf
-		o.buf, o.spare = o.spare[:0], nil
+		o.buf, o.spare, o.blocks = o.spare[:0], nil, 0
 		c.mu.Unlock()
 		err := o.write(b)
 		c.mu.Lock()

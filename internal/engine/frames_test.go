@@ -90,7 +90,7 @@ func checkBounds(t *testing.T, s *Server) {
 		within("opened", int64(c.opened), int64(c.lim.maxStreams))
 		within("running", int64(c.running), 2*int64(c.lim.maxStreams))
 		within("output", int64(len(c.out.buf)), maxControlQueue+outCap)
-		within("resets", int64(len(c.resets)), recentResets)
+		within("resets", int64(len(c.resets)), maxResets)
 		within("queue", int64(len(c.out.queue)), 3*int64(c.lim.maxStreams))
 		within("used", c.used, c.inWindow())
 		within("fields", int64(len(c.block.fields)), int64(c.lim.maxHeaderList/fieldOverhead))

@@ -10,7 +10,11 @@ import (
 func (c *conn) abort(ce connError) {
 	c.mu.Lock()
 	if c.err == nil {
-		c.out.buf = appendGoAway(c.out.buf, c.lastSeen, ce.code, ce.reason)
+		last := c.lastSeen
+		if c.draining {
+			last = min(last, c.goneAt) // https://www.rfc-editor.org/rfc/rfc9113.html#section-6.8
+		}
+		c.out.buf = appendGoAway(c.out.buf, last, ce.code, ce.reason)
 		c.fail(ce)
 		c.out.last = true
 		// Whoever writes must not wait for a client that does not read.
@@ -141,11 +145,32 @@ func (c *conn) endIfDone() {
 	}
 }
 
+// A connection that has ended is closed when nothing has come from the client for closeTimeout, or
+// after maxClose.
+const (
+	closeTimeout = time.Second // as in net/http
+	maxClose     = 10 * time.Second
+)
+
 // halfClose ends what goes to the client. The goroutine that reads goes on until the client has
-// closed the connection, too, or for a while.
+// closed the connection, too, or for a while: what comes after a close would reset the connection,
+// and a slow client would lose the end of a response.
 func (c *conn) halfClose() {
 	if half, ok := c.nc.(interface{ CloseWrite() error }); ok {
 		half.CloseWrite()
 	}
-	c.nc.SetReadDeadline(time.Now().Add(lingerTimeout))
+	c.closeLater(time.Now().Add(maxClose))
+}
+
+func (c *conn) closeLater(end time.Time) {
+	reads := c.in.reads.Load()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.graceTimer = time.AfterFunc(min(closeTimeout, time.Until(end)), func() {
+		if c.in.reads.Load() == reads || !time.Now().Before(end) {
+			c.nc.Close()
+		} else {
+			c.closeLater(end)
+		}
+	})
 }

@@ -137,20 +137,24 @@ func (c *conn) padding(f frameHeader, padded http2.Flags) (padding, error) {
 // forget frees what only the next block would have use for.
 func (h *headerBlock) forget() { h.fields, h.canonical = nil, nil }
 
-func (h *headerBlock) begin(stream uint32, end bool) {
+func (h *headerBlock) decoder() *hpack.Decoder {
 	if h.dec == nil {
-		h.dec = hpack.NewDecoder(h.c.lim.decoderTable, nil)
+		h.dec = hpack.NewDecoder(max(h.c.lim.decoderTable, defaultTable), nil)
 		h.dec.SetEmitFunc(h.emit)
 		// A string that is no longer than the list may be is taken, so that the list can be
 		// answered 431.
 		h.dec.SetMaxStringLength(h.c.lim.maxHeaderList)
 	}
+	return h.dec
+}
+
+func (h *headerBlock) begin(stream uint32, end bool) {
 	if cap(h.fields) > maxKeptFields {
 		h.fields = nil
 	}
 	clear(h.fields[:cap(h.fields)])
 	*h = headerBlock{
-		c: h.c, dec: h.dec, canonical: h.canonical, fields: h.fields[:0],
+		c: h.c, dec: h.decoder(), canonical: h.canonical, fields: h.fields[:0],
 		open: true, stream: stream, end: end,
 	}
 }
@@ -315,9 +319,13 @@ func (h *headerBlock) checkPseudo() {
 	case h.pseudo[pseudoScheme] != "http" && h.pseudo[pseudoScheme] != "https":
 		h.fault("scheme")
 	}
-	if strings.ContainsAny(h.pseudo[pseudoAuthority], "@ \t") || !httpguts.ValidHostHeader(h.pseudo[pseudoAuthority]) {
+	if !validAuthority(h.pseudo[pseudoAuthority]) {
 		h.fault("authority")
 	}
+}
+
+func validAuthority(a string) bool {
+	return !strings.ContainsAny(a, "@ \t") && httpguts.ValidHostHeader(a)
 }
 
 func validMethod(m string) bool {

@@ -21,7 +21,7 @@ func (c *conn) timeOut(reason string) {
 	}
 	c.fail(errClosed)
 	c.mu.Unlock()
-	c.lim.countError("conn_" + reason)
+	c.countError("conn_" + reason)
 	c.nc.Close()
 }
 

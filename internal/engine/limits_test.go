@@ -3,6 +3,7 @@ package engine
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -417,7 +418,8 @@ func TestWrongFrames(t *testing.T) {
 		{"6.1 DATA on stream 0", frame(http2.FrameData, 0, 0, nil), conn, http2.ErrCodeProtocol},
 		{"6.1 too much padding", join(open, frame(http2.FrameData, http2.FlagDataPadded, 1, []byte{2, 0})), conn, http2.ErrCodeProtocol},
 		{"6.2 too much padding", frame(http2.FrameHeaders, endBoth|http2.FlagHeadersPadded, 1, append([]byte{255}, get("/")...)), conn, http2.ErrCodeProtocol},
-		{"6.3 PRIORITY too short", frame(http2.FramePriority, 0, 1, make([]byte, 4)), stream, http2.ErrCodeFrameSize},
+		{"6.3 PRIORITY too short", join(open, frame(http2.FramePriority, 0, 1, make([]byte, 4))), stream, http2.ErrCodeFrameSize},
+		{"6.4 PRIORITY too short on an idle stream", frame(http2.FramePriority, 0, 3, make([]byte, 4)), conn, http2.ErrCodeFrameSize},
 		{"6.3 PRIORITY on stream 0", frame(http2.FramePriority, 0, 0, make([]byte, 5)), conn, http2.ErrCodeProtocol},
 		{"6.4 RST_STREAM too long", join(open, frame(http2.FrameRSTStream, 0, 1, make([]byte, 5))), conn, http2.ErrCodeFrameSize},
 		{"6.5 SETTINGS on a stream", frame(http2.FrameSettings, 0, 1, nil), conn, http2.ErrCodeProtocol},
@@ -451,6 +453,8 @@ func TestWrongFrames(t *testing.T) {
 		{"8.3.1 no scheme", headers(":method", "GET", ":path", "/"), stream, http2.ErrCodeProtocol},
 		{"8.3.1 no path", headers(":method", "GET", ":scheme", "http"), stream, http2.ErrCodeProtocol},
 		{"8.3.1 empty path", headers(":method", "GET", ":scheme", "http", ":path", ""), stream, http2.ErrCodeProtocol},
+		{"8.3.1 user in :authority", headers(":method", "GET", ":scheme", "http", ":path", "/", ":authority", "u@h"), stream, http2.ErrCodeProtocol},
+		{"8.3.1 user in Host", headers(":method", "GET", ":scheme", "http", ":path", "/", "host", "u@h"), stream, http2.ErrCodeProtocol},
 		{"8.5 CONNECT with a path", headers(":method", "CONNECT", ":authority", "a:1", ":path", "/"), stream, http2.ErrCodeProtocol},
 		{"8.1 trailers not last", join(open, frame(http2.FrameHeaders, http2.FlagHeadersEndHeaders, 1, block("x", "1"))), stream, http2.ErrCodeProtocol},
 		{"8.1 pseudo-header in trailers", join(open, frame(http2.FrameHeaders, endBoth, 1, block(":path", "/"))), stream, http2.ErrCodeProtocol},
@@ -594,4 +598,143 @@ func TestNoFlood(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A client may have sent the rest of as many requests as it has open, when it hears that they were
+// answered.
+func TestFramesAfterResets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := dialMem(t, &http.Server{}, http.NotFound)
+		const last = 2*defaultMaxStreams - 1
+		var begin, rest []byte
+		for id := uint32(1); id <= last; id += 2 {
+			begin = append(begin, post(id)...)
+			rest = append(rest, frame(http2.FrameHeaders, endBoth, id, block("x", "1"))...)
+		}
+		c.Write(begin)
+		synctest.Wait()
+		c.Write(append(rest, appendPing(nil, false, [8]byte{})...))
+		for {
+			f, err := c.fr.ReadFrame()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f, ok := f.(*http2.GoAwayFrame); ok {
+				t.Fatal(f)
+			}
+			if _, ok := f.(*http2.PingFrame); ok {
+				return
+			}
+		}
+	})
+}
+
+// No GOAWAY names a higher stream than one before.
+func TestGoAwayNotHigher(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := dialMem(t, &http.Server{}, func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+		c.Write(frame(http2.FrameHeaders, endBoth, 1, get("/")))
+		c.Write(frame(http2.FrameGoAway, 0, 0, make([]byte, 8)))
+		synctest.Wait()
+		c.Write(frame(http2.FrameHeaders, endBoth, 7, get("/"))) // on its way
+		c.Write(frame(http2.FrameData, 0, 0, nil))
+		var got []uint32
+		for {
+			f, err := c.fr.ReadFrame()
+			if err != nil {
+				break
+			}
+			if f, ok := f.(*http2.GoAwayFrame); ok {
+				got = append(got, f.LastStreamID)
+			}
+		}
+		if len(got) != 2 || got[0] != 1 || got[1] != 1 {
+			t.Errorf("GOAWAY names %v", got)
+		}
+	})
+}
+
+// TLS is as HTTP/2 has it, unless the server permits other cipher suites.
+func TestCipherSuites(t *testing.T) {
+	for _, tt := range []struct {
+		version, suite uint16
+		permit, ok     bool
+	}{
+		{tls.VersionTLS13, tls.TLS_AES_128_GCM_SHA256, false, true},
+		{tls.VersionTLS12, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, false, true},
+		{tls.VersionTLS12, tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA, false, false},
+		{tls.VersionTLS12, tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA, true, true},
+		{tls.VersionTLS11, tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA, true, false},
+	} {
+		hs := &http.Server{HTTP2: &http.HTTP2Config{PermitProhibitedCipherSuites: tt.permit}}
+		c := &conn{lim: limitsOf(hs), Options: Options{TLS: &tls.ConnectionState{Version: tt.version, CipherSuite: tt.suite}}}
+		if err := c.inadequate(); (err == nil) != tt.ok {
+			t.Errorf("%x %x, permitted %v: %v", tt.version, tt.suite, tt.permit, err)
+		}
+	}
+}
+
+// A client uses the default table of 4096 octets until it has read that the server's is smaller.
+func TestSmallDecoderTable(t *testing.T) {
+	for _, then := range []string{"has not read", "ignores", "obeys"} {
+		synctest.Test(t, func(t *testing.T) {
+			c := dialMem(t, &http.Server{HTTP2: &http.HTTP2Config{MaxDecoderHeaderTableSize: 1024}}, func(w http.ResponseWriter, r *http.Request) {
+				io.WriteString(w, r.Header.Get("X-Long"))
+			})
+			c.fr.ReadMetaHeaders = hpack.NewDecoder(defaultTable, nil)
+			var b bytes.Buffer
+			enc := hpack.NewEncoder(&b)
+			want := strings.Repeat("x", 1500)
+			for id := uint32(1); id <= 5; id += 2 {
+				if id == 5 && then != "has not read" {
+					c.fr.WriteSettingsAck()
+					enc.SetMaxDynamicTableSize(1024)
+					if then == "ignores" {
+						enc.SetMaxDynamicTableSize(2048)
+					}
+				}
+				b.Reset()
+				for _, f := range []hpack.HeaderField{{Name: ":method", Value: "GET"}, {Name: ":scheme", Value: "http"}, {Name: ":path", Value: "/"}, {Name: "x-long", Value: want}} {
+					enc.WriteField(f)
+				}
+				c.Write(frame(http2.FrameHeaders, endBoth, id, b.Bytes()))
+				got := ""
+				for got == "" {
+					switch f, err := c.fr.ReadFrame(); f := f.(type) {
+					case *http2.DataFrame:
+						got = string(f.Data())
+					case *http2.GoAwayFrame:
+						got = f.ErrCode.String()
+					case nil:
+						got = err.Error()
+					}
+				}
+				if id == 5 && then == "ignores" {
+					want = http2.ErrCodeCompression.String()
+				}
+				if got != want {
+					t.Errorf("a client that %s the setting, stream %d: %q", then, id, got)
+				}
+			}
+		})
+	}
+}
+
+func TestManyTrailers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		got := make(chan http.Header, 1)
+		c := dialMem(t, &http.Server{}, func(_ http.ResponseWriter, r *http.Request) {
+			io.Copy(io.Discard, r.Body)
+			got <- r.Trailer
+		})
+		var names []string
+		for i := range 3 * maxTrailers {
+			names = append(names, fmt.Sprint("x-", i))
+		}
+		c.Write(post(1, "trailer", strings.Join(names, ", ")))
+		c.Write(frame(http2.FrameHeaders, endBoth, 1, block("x-1", "1", "x-299", "1")))
+		if h := <-got; len(h) != maxTrailers || h.Get("X-1") != "1" {
+			t.Errorf("%d trailers: %v", len(h), h)
+		}
+	})
 }

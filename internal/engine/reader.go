@@ -135,20 +135,20 @@ func (in *reader) grow() {
 // more reads once.
 func (in *reader) more() error {
 	in.c.handle()
+	ready := false
 	switch {
 	case in.r == in.w:
 		in.r, in.w = 0, 0
-		if in.raw == nil && in.unfilter() {
-			break
-		}
-		in.c.flushDue()
-	case in.w == len(in.buf) && len(in.buf) == inSize:
+		ready = in.raw == nil && in.unfilter()
+	case in.w < len(in.buf):
+	case len(in.buf) == inSize:
 		in.w = copy(in.buf, in.buf[in.r:in.w])
 		in.r = 0
-	case in.w == len(in.buf):
-		in.grow()
 	default:
-		in.c.flushDue() // the rest of a frame may be long in coming
+		in.grow()
+	}
+	if !ready {
+		in.c.flushDue() // the rest of a frame, too, may be long in coming
 	}
 	if in.raw == nil {
 		return in.moreOf(in.nc)

@@ -105,11 +105,18 @@ func (c *conn) recvSettings(f frameHeader, p []byte) error {
 			return connError{http2.ErrCodeProtocol, "settings_ack_unasked"}
 		}
 		c.unacked--
+		if n := c.lim.decoderTable; n < defaultTable {
+			// Up to now the client may have had the default in mind.
+			// https://www.rfc-editor.org/rfc/rfc9113.html#section-6.5.3-3
+			c.block.decoder().SetAllowedMaxDynamicTableSize(n)
+		}
 		return nil
 	case f.length%6 != 0:
 		return connError{http2.ErrCodeFrameSize, "settings_length"}
 	}
 	c.mu.Lock()
+	before := c.peer.initialWindow
+	most := before // that it is meanwhile
 	for ; len(p) > 0; p = p[6:] {
 		// In the order in which they stand:
 		// https://www.rfc-editor.org/rfc/rfc9113.html#section-6.5.3-2
@@ -117,6 +124,11 @@ func (c *conn) recvSettings(f frameHeader, p []byte) error {
 			c.mu.Unlock()
 			return err
 		}
+		most = max(most, c.peer.initialWindow)
+	}
+	if err := c.changeWindows(most-before, c.peer.initialWindow-before); err != nil {
+		c.mu.Unlock()
+		return err
 	}
 	c.out.buf = appendSettingsAck(c.out.buf)
 	c.out.wakeNext()
@@ -136,14 +148,7 @@ func (c *conn) setting(id http2.SettingID, value uint32) error {
 		if value > 1<<31-1 {
 			return connError{http2.ErrCodeFlowControl, "settings_window"}
 		}
-		// https://www.rfc-editor.org/rfc/rfc9113.html#section-6.9.2-3
-		change := int64(value) - c.peer.initialWindow
 		c.peer.initialWindow = int64(value)
-		for _, st := range c.streams {
-			if st.window += change; st.window > 1<<31-1 {
-				return connError{http2.ErrCodeFlowControl, "settings_window_overflow"}
-			}
-		}
 	case http2.SettingMaxFrameSize:
 		if value < minMaxFrame || value > maxMaxFrame {
 			return connError{http2.ErrCodeProtocol, "settings_frame"}
@@ -157,6 +162,22 @@ func (c *conn) setting(id http2.SettingID, value uint32) error {
 		if value > 1 {
 			return connError{http2.ErrCodeProtocol, "settings_priorities"}
 		}
+	}
+	return nil
+}
+
+// changeWindows has the windows of all streams change by n octets, and by most meanwhile. mu is held.
+//
+// https://www.rfc-editor.org/rfc/rfc9113.html#section-6.9.2-3
+func (c *conn) changeWindows(most, n int64) error {
+	if most == 0 && n == 0 {
+		return nil
+	}
+	for _, st := range c.streams {
+		if st.window+most > 1<<31-1 {
+			return connError{http2.ErrCodeFlowControl, "settings_window_overflow"}
+		}
+		st.window += n
 	}
 	return nil
 }
@@ -281,6 +302,9 @@ func (c *conn) recvPriority(f frameHeader, p []byte) error {
 	switch {
 	case f.stream == 0:
 		return connError{http2.ErrCodeProtocol, "priority_stream"}
+	case f.length != 5 && c.idle(f.stream):
+		// Which must not be reset: https://www.rfc-editor.org/rfc/rfc9113.html#section-6.4
+		return connError{http2.ErrCodeFrameSize, "priority_length"}
 	case f.length != 5:
 		return streamError{f.stream, http2.ErrCodeFrameSize, "priority_length"}
 	}
@@ -331,15 +355,12 @@ func (c *conn) idle(id uint32) bool { return id%2 == 0 || id > c.lastSeen }
 // A client that asks and does not read the answers is not served any further.
 func (c *conn) control() error {
 	defer c.mu.Unlock()
-	if len(c.out.buf) > maxControlQueue {
+	if c.out.flooded() {
 		return connError{http2.ErrCodeEnhanceYourCalm, "control_flood"}
 	}
 	c.out.due = true
 	return nil
 }
-
-// maxControlQueue is how many octets may wait that are not DATA.
-const maxControlQueue = 1 << 20
 
 // extendedConnect returns the value of SETTINGS_ENABLE_CONNECT_PROTOCOL. As in net/http it is
 // for who asks for it.

@@ -134,18 +134,20 @@ func (w *response) interim(status int) {
 	c.flush()
 }
 
-// sendContinue asks for the body, unless the response has begun.
+// sendContinue asks for the body, unless the response has begun. It does not wait for room:
+// another goroutine of the handler may be waiting for that, and a stream has one wait at a time.
 //
 // https://www.rfc-editor.org/rfc/rfc9110.html#section-10.1.1
 func (w *response) sendContinue() {
 	st := w.st
 	c := st.c
 	c.mu.Lock()
-	if w.sent || st.room() != nil || w.sent {
+	if w.sent || st.ended() != nil {
 		c.mu.Unlock()
 		return
 	}
 	o := &c.out
+	o.ready()
 	o.begin()
 	o.field(":status", "100")
 	o.finish(st.id, false, c.peer.maxFrame)

@@ -28,9 +28,6 @@ func (s *Server) Serve(nc net.Conn, o Options) {
 	for s.workers.run(c); <-c.rested; s.workers.run(c) {
 		c.in.await()
 	}
-	if c.panicked != nil {
-		panic(c.panicked)
-	}
 }
 
 // work reads from the connection until it rests or has ended.
@@ -39,7 +36,7 @@ func (c *conn) work() {
 	rests, returned := false, false
 	defer func() {
 		if !returned {
-			c.panicked = recover() // of a hook of the user
+			s.LogPanic("http", c.remote, recover())
 			c.lost()
 		}
 		s.mu.Lock()

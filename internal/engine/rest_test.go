@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -321,26 +322,121 @@ func TestLargeWritesTakeTurns(t *testing.T) {
 	})
 }
 
-// A hook that panics ends the connection, and the contexts of its requests, and Serve panics.
+// A hook that panics ends the connection, and the contexts of its requests, and nothing else, wherever
+// it is called.
 func TestHookPanics(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		client, server := memnet.Pipe(memnet.Options{}, 1)
-		s := New(&http.Server{HTTP2: &http.HTTP2Config{CountError: func(string) { panic("hook") }}})
-		ended, panicked := make(chan bool), make(chan any)
-		go func() {
-			defer func() { panicked <- recover() }()
-			s.Serve(server, Options{Context: t.Context(), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				<-r.Context().Done()
-				close(ended)
-			})})
-		}()
-		send := append([]byte(http2.ClientPreface), appendSettings(nil)...)
-		send = append(send, frame(http2.FrameHeaders, http2.FlagHeadersEndHeaders|http2.FlagHeadersEndStream, 1, get("/"))...)
-		client.Write(append(send, frame(http2.FrameData, 0, 0, nil)...)) // an error, which is counted
-		if v := <-panicked; v != "hook" {
-			t.Errorf("Serve panicked with %v", v)
+	wait := frame(http2.FrameHeaders, endBoth, 1, get("/wait"))
+	states := func(when http.ConnState) func(net.Conn, http.ConnState) {
+		return func(_ net.Conn, state http.ConnState) {
+			if state == when {
+				panic("hook")
+			}
 		}
-		<-ended
-		client.Close()
-	})
+	}
+	active, idle := states(http.StateActive), states(http.StateIdle)
+	count := &http.HTTP2Config{CountError: func(string) { panic("hook") }}
+	for name, tt := range map[string]struct {
+		hs   *http.Server
+		send []byte
+	}{
+		"error":          {&http.Server{HTTP2: count}, append(wait, frame(http2.FrameData, 0, 0, nil)...)},
+		"first frame":    {&http.Server{HTTP2: count}, nil}, // does not come in time
+		"begin":          {&http.Server{ConnState: active}, wait},
+		"end of request": {&http.Server{ConnState: idle}, frame(http2.FrameHeaders, endBoth, 1, get("/"))},
+		"end of handler": {&http.Server{ConnState: idle}, frame(http2.FrameHeaders, endBoth, 1, get("/panic"))},
+		"reset":          {&http.Server{ConnState: idle}, append(wait, frame(http2.FrameRSTStream, 0, 1, u32(8))...)},
+		"lost":           {&http.Server{ConnState: idle}, wait},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var logged bytes.Buffer
+				tt.hs.ErrorLog = log.New(&logged, "", 0)
+				client, server := memnet.Pipe(memnet.Options{}, 1)
+				ended := make(chan bool)
+				go func() {
+					defer close(ended)
+					New(tt.hs).Serve(server, Options{Context: t.Context(), Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+						switch r.URL.Path {
+						case "/wait":
+							<-r.Context().Done()
+						case "/panic":
+							panic(http.ErrAbortHandler)
+						}
+					})})
+				}()
+				client.Write([]byte(http2.ClientPreface))
+				if tt.send != nil {
+					client.Write(append(appendSettings(nil), tt.send...))
+				}
+				if name == "lost" {
+					synctest.Wait()
+					client.Close()
+				}
+				<-ended
+				synctest.Wait()
+				if !strings.HasPrefix(logged.String(), "http: panic serving client-1: hook\n") {
+					t.Errorf("logged %q", logged.String())
+				}
+				client.Close()
+			})
+		})
+	}
+}
+
+// What the server has to answer does not wait for the rest of a frame, wherever in the buffer that
+// ends.
+func TestAnswersBeforeRestOfFrame(t *testing.T) {
+	for _, size := range []int{waitSize, waitSize + inSize - 1, waitSize + inSize} {
+		synctest.Test(t, func(t *testing.T) {
+			c := dialMem(t, &http.Server{}, http.NotFound)
+			synctest.Wait()
+			first, last := appendPing(nil, false, [8]byte{1}), appendPing(nil, false, [8]byte{2})
+			half := len(last) / 2
+			var send []byte
+			for n := 0; n >= 0; n = size - len(send) - headerLen - len(first) - half {
+				send = append(send, frame(0xfa, 0, 0, make([]byte, min(n, minMaxFrame)))...)
+			}
+			c.Write(append(append(send, first...), last[:half]...))
+			for want := byte(1); want <= 2; want++ {
+				c.SetReadDeadline(time.Now().Add(time.Second))
+				for {
+					f, err := c.fr.ReadFrame()
+					if err != nil {
+						t.Fatalf("%d octets: %v before PING %d", size, err, want)
+					}
+					if f, ok := f.(*http2.PingFrame); ok && f.Data[0] == want {
+						break
+					}
+				}
+				c.Write(last[half:])
+			}
+		})
+	}
+}
+
+// A connection that has ended stays half open for a client that is slow to take what was sent.
+func TestHalfClose(t *testing.T) {
+	for every, want := range map[time.Duration]time.Duration{0: closeTimeout, closeTimeout / 2: maxClose} {
+		synctest.Test(t, func(t *testing.T) {
+			client, server := memnet.Pipe(memnet.Options{}, 1)
+			defer client.Close()
+			ended := make(chan time.Time, 1)
+			go func() {
+				defer func() { ended <- time.Now() }()
+				New(&http.Server{IdleTimeout: time.Minute}).Serve(server, Options{Context: t.Context(), Handler: http.NotFoundHandler()})
+			}()
+			client.Write(append([]byte(http2.ClientPreface), appendSettings(nil)...))
+			if _, err := goAway(client); err != io.EOF {
+				t.Fatal(err)
+			}
+			begun := time.Now()
+			for err := error(nil); err == nil && every > 0; {
+				time.Sleep(every)
+				_, err = client.Write(appendWindowUpdate(nil, 0, 1))
+			}
+			if took := (<-ended).Sub(begun); took != want {
+				t.Errorf("closed after %v, want %v, when something comes every %v", took, want, every)
+			}
+		})
+	}
 }

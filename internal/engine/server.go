@@ -95,6 +95,7 @@ type limits struct {
 	sendPingTimeout  time.Duration
 	pingTimeout      time.Duration
 	writeByteTimeout time.Duration
+	anyCipher        bool
 	countError       func(string)
 }
 
@@ -141,6 +142,7 @@ func limitsOf(hs *http.Server) *limits {
 		sendPingTimeout:  conf.SendPingTimeout,
 		pingTimeout:      conf.PingTimeout,
 		writeByteTimeout: conf.WriteByteTimeout,
+		anyCipher:        conf.PermitProhibitedCipherSuites,
 		countError:       conf.CountError,
 	}
 	if hs.IdleTimeout == 0 {

@@ -256,16 +256,12 @@ func (c *conn) resetStream(se streamError) {
 	} else {
 		c.noteReset(se.id)
 	}
-	over := len(c.out.buf) > maxControlQueue
 	c.flushLater()
 	if st != nil {
 		st.ctx.cancel()
 		if st.body != nil {
 			st.body.fail(se)
 		}
-	}
-	if over {
-		c.nc.Close()
 	}
 }
 
@@ -307,18 +303,22 @@ func (st *stream) writeExpired() {
 	}
 }
 
-// recentResets is how many streams a connection knows that it has reset, so that what the
-// client had sent before it heard of that is no error.
-const recentResets = 64
+// A connection knows so many streams that it has reset, so that what the client had sent before it
+// heard of that is no error: as many as are open at once, within bounds, since they are looked at one
+// by one.
+const (
+	minResets = 64
+	maxResets = 1000
+)
 
 // noteReset notes that the client may still send on a stream. mu is held.
 func (c *conn) noteReset(id uint32) {
-	if len(c.resets) < recentResets {
+	if uint32(len(c.resets)) < min(max(minResets, c.lim.maxStreams), maxResets) {
 		c.resets = append(c.resets, id)
 		return
 	}
 	c.resets[c.nextReset] = id
-	c.nextReset = (c.nextReset + 1) % recentResets
+	c.nextReset = (c.nextReset + 1) % len(c.resets)
 }
 
 // forgetReset notes that the client sends nothing more on a stream. mu is held.
@@ -378,7 +378,7 @@ func (c *conn) recvData(f frameHeader) error {
 		st.got += int64(n)
 		return st.takeData(f, pad, n, end)
 	}
-	c.credit(nil, f.length)
+	c.credit(f.length)
 	if err := c.discard(pad.rest); err != nil {
 		return err
 	}
@@ -389,7 +389,7 @@ func (c *conn) recvData(f frameHeader) error {
 func (st *stream) takeData(f frameHeader, pad padding, n int, end bool) error {
 	c, body := st.c, st.body
 	if !body.use(f.length) {
-		c.credit(nil, f.length)
+		c.credit(f.length)
 		if err := c.discard(pad.rest); err != nil {
 			return err
 		}
@@ -401,7 +401,7 @@ func (st *stream) takeData(f frameHeader, pad padding, n int, end bool) error {
 			return err
 		}
 		b = b[:min(n, len(b))]
-		body.write(b)
+		body.write(b, n)
 		c.in.skip(len(b))
 		n -= len(b)
 	}
@@ -409,7 +409,7 @@ func (st *stream) takeData(f frameHeader, pad padding, n int, end bool) error {
 		return err
 	}
 	if padded := f.length - (pad.rest - pad.length); padded > 0 {
-		c.credit(st, padded)
+		body.skip(padded)
 	}
 	if end {
 		return st.endOfBody(nil)

@@ -10,10 +10,15 @@ import (
 	"golang.org/x/net/http2"
 )
 
+// maxTrailers is how many names of trailers of a request are noted: values that cost the client an
+// octet each may list many.
+const maxTrailers = 100
+
 // declareTrailers notes the names that Trailer lists.
 //
 // https://www.rfc-editor.org/rfc/rfc9110.html#section-6.6.2
 func (h *headerBlock) declareTrailers(r *http.Request, values []string) {
+	delete(r.Header, "Trailer")
 	for _, v := range values {
 		for name := range strings.SplitSeq(v, ",") {
 			name = http.CanonicalHeaderKey(textproto.TrimString(name))
@@ -24,10 +29,11 @@ func (h *headerBlock) declareTrailers(r *http.Request, values []string) {
 			if r.Trailer == nil {
 				r.Trailer = make(http.Header)
 			}
-			r.Trailer[name] = nil
+			if r.Trailer[name] = nil; len(r.Trailer) == maxTrailers {
+				return
+			}
 		}
 	}
-	delete(r.Header, "Trailer")
 }
 
 // recvTrailers takes the fields that end a request.

@@ -3,29 +3,24 @@ package engine
 // inWindow is the connection window, in octets.
 func (c *conn) inWindow() int64 { return max(int64(c.lim.connWindow), initialWindow) }
 
-// credit gives n octets of the connection window back to the client, and of the window of st if
-// that is not nil.
-func (c *conn) credit(st *stream, n int) {
+// credit gives n octets of the connection window back to the client.
+func (c *conn) credit(n int) {
 	if n == 0 {
 		return
 	}
 	c.mu.Lock()
-	if st != nil && st.err == nil && !st.remoteEnded {
-		st.body.giveBack(n)
-		c.out.buf = appendWindowUpdate(c.out.buf, st.id, uint32(n))
-	}
 	c.creditConn(n)
 	c.flushLater()
 }
 
-// creditRead gives back n octets of the connection window and m of the one of st.
-func (c *conn) creditRead(st *stream, n, m int) {
-	c.mu.Lock()
+// credit gives n octets of the connection window back to the client, and m of the one of st. mu of
+// the connection is held, and flush follows.
+func (st *stream) credit(n, m int) {
+	c := st.c
 	if m > 0 && st.err == nil && !st.remoteEnded {
 		c.out.buf = appendWindowUpdate(c.out.buf, st.id, uint32(m))
 	}
 	c.creditConn(n)
-	c.flush()
 }
 
 // creditConn gives n octets of the connection window back, with those before, when it is worth

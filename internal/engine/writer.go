@@ -25,6 +25,7 @@ type writer struct {
 	timeout time.Duration // of each write; 0: none
 
 	buf     []byte        // to be written
+	blocks  int           // octets of header blocks in it, for which there was room
 	spare   []byte        // empty
 	writing bool          // somebody is at it
 	written chan struct{} // is closed when not, unless nil
@@ -172,6 +173,9 @@ func (o *writer) forget() {
 // finish appends the frames of the block.
 func (o *writer) finish(stream uint32, end bool, maxFrame int) {
 	block := o.encode()
+	if len(o.buf) < outSize {
+		o.blocks += len(block)
+	}
 	kind, flags := http2.FrameHeaders, http2.Flags(0)
 	if end {
 		flags = http2.FlagHeadersEndStream
@@ -253,6 +257,14 @@ func (st *stream) room() error {
 		st.forRoom = false
 	}
 }
+
+// maxControlQueue is how many octets of frames may wait that do not wait for room themselves, such as
+// RST_STREAM and WINDOW_UPDATE.
+const maxControlQueue = 1 << 20
+
+// flooded reports whether there are more: the client does not read, and has the server say something
+// again and again.
+func (o *writer) flooded() bool { return len(o.buf)-o.blocks > maxControlQueue }
 
 // wait has st wait for its turn, before the others if first is set. mu is held, but not meanwhile.
 func (st *stream) wait(first bool) {
