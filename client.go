@@ -211,10 +211,11 @@ func (t *Transport) attempt(o *origin, req *http.Request, last bool) (*http.Resp
 			closeBody(req)
 			return nil, err
 		}
-		c.cc.Reserve() // nobody else has it yet
-		o.add(c)
-		turn.end()
-		return t.overStream(c, req, false)
+		return c.begin(turn, func() (*http.Response, error) {
+			resp, err := t.overStream(c, req, false)
+			turn.fail(req, err)
+			return resp, err
+		})
 	}
 	if t.carriesOffer(req) {
 		return t.offer(o, req, turn, true)
@@ -272,7 +273,7 @@ func (t *Transport) overHTTP1(o *origin, req *http.Request) (*http.Response, err
 
 var errUnasked = errors.New("101 that was not asked for")
 
-// overStream sends a request on a stream that is reserved on c.
+// overStream sends a request, which is counted on c, on a stream.
 func (t *Transport) overStream(c *clientConn, req *http.Request, reused bool) (*http.Response, error) {
 	if trace := httptrace.ContextClientTrace(req.Context()); trace != nil {
 		if trace.GetConn != nil {
@@ -282,11 +283,7 @@ func (t *Transport) overStream(c *clientConn, req *http.Request, reused bool) (*
 			trace.GotConn(httptrace.GotConnInfo{Conn: c.wire, Reused: reused})
 		}
 	}
-	resp, err := c.cc.RoundTrip(req)
-	if err != nil {
-		return nil, c.explain(req, err)
-	}
-	return resp, nil
+	return c.send(req, req)
 }
 
 // CloseIdleConnections closes connections that have no request in progress.

@@ -34,13 +34,6 @@ const (
 	priorKnowledge
 )
 
-// A clientConn is an HTTP/2 connection in the pool.
-type clientConn struct {
-	origin *origin
-	wire   *wire
-	cc     *http.ClientConn
-}
-
 func (t *Transport) origin(u *url.URL) *origin {
 	addr := u.Host
 	if u.Port() == "" {
@@ -98,11 +91,22 @@ type turn struct {
 	err  error // what the others would get, too
 }
 
-// fail notes that a connection could not be made. Those who wait need not try one after the
-// other; but that the request of this turn was given up is not their matter.
+// fail notes that a connection could not be made, or that the server does not speak HTTP/2
+// where nothing else is spoken. Those who wait need not try one after the other; but that the
+// request of this turn was given up is not their matter.
 func (t *turn) fail(req *http.Request, err error) {
+	if req.Context().Err() != nil {
+		return
+	}
 	var op *net.OpError
-	if req.Context().Err() == nil && errors.As(err, &op) && op.Op == "dial" {
+	var failed *HandshakeError
+	dial := errors.As(err, &op) && op.Op == "dial"
+	if !dial && (t.o.t.Mode != ModePriorKnowledge || !errors.As(err, &failed)) {
+		return
+	}
+	t.o.mu.Lock()
+	defer t.o.mu.Unlock()
+	if t.o.negotiation == t {
 		t.err = err
 	}
 }
@@ -117,7 +121,7 @@ func (t *turn) end() {
 	})
 }
 
-// turn returns a connection with a stream reserved on it; or the turn to negotiate one; or
+// turn returns a connection on which the request is counted; or the turn to negotiate one; or
 // neither, when the request is to go over HTTP/1.1.
 func (t *Transport) turn(o *origin, req *http.Request) (*clientConn, *turn, error) {
 	var expired <-chan time.Time
@@ -150,7 +154,8 @@ func (o *origin) next(mode Mode, refusals *int) (c *clientConn, mine, others *tu
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, c := range o.conns {
-		if c.cc.Reserve() == nil {
+		if c.requests < c.limit() {
+			c.requests++
 			return c, nil, nil
 		}
 	}
@@ -195,7 +200,7 @@ func (o *origin) add(c *clientConn) {
 	o.mu.Unlock()
 	c.cc.SetStateHook(func(cc *http.ClientConn) {
 		if cc.Err() != nil {
-			go o.forget(c) // the hook may run in Reserve, which next calls under the lock
+			o.forget(c)
 		}
 	})
 }

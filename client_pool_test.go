@@ -1,0 +1,161 @@
+package h2c_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/seed78dc1b7f/h2c"
+	"github.com/seed78dc1b7f/h2c/internal/memnet"
+	"golang.org/x/net/http2"
+)
+
+// A slowWriter is a connection of which each Write takes a millisecond.
+type slowWriter struct{ net.Conn }
+
+func (c slowWriter) Write(p []byte) (int, error) {
+	time.Sleep(time.Millisecond)
+	return c.Conn.Write(p)
+}
+
+// slowly makes tr dial l, 10 ms away, by connections that write slowly.
+func slowly(tr *h2c.Transport, l *memnet.Listener) {
+	tr.Base.DialContext = func(context.Context, string, string) (net.Conn, error) {
+		time.Sleep(10 * time.Millisecond)
+		nc, err := l.Dial()
+		return slowWriter{nc}, err
+	}
+}
+
+// limitedStreams serves a connection on which limit tells how many streams may be open, as far
+// as the server has said when it has seen a number of them. It counts those that are refused.
+func limitedStreams(p *peer, upgrade bool, refused *atomic.Int64, limit func(seen int) uint32) {
+	if upgrade && !p.offer() || p.preface() != nil {
+		return
+	}
+	time.Sleep(20 * time.Millisecond) // others have reserved what they may by now
+	var mu sync.Mutex
+	seen, open, now := 0, 0, limit(0)
+	settings := func() {
+		p.fr.WriteSettings(http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: now})
+	}
+	settings()
+	if upgrade {
+		p.frames(func(fr *http2.Framer) { answer(fr, 1, "ok") })
+	}
+	for {
+		f, err := p.fr.ReadFrame()
+		if err != nil {
+			return
+		}
+		mu.Lock()
+		switch f := f.(type) {
+		case *http2.SettingsFrame:
+			if !f.IsAck() {
+				p.fr.WriteSettingsAck()
+			}
+		case *http2.PingFrame:
+			p.fr.WritePing(true, f.Data)
+		case *http2.HeadersFrame:
+			if seen++; limit(seen) != now {
+				now = limit(seen)
+				settings()
+			}
+			if open++; open > int(limit(0)) {
+				open--
+				refused.Add(1)
+				p.fr.WriteRSTStream(f.StreamID, http2.ErrCodeRefusedStream)
+				break
+			}
+			time.AfterFunc(50*time.Millisecond, func() {
+				mu.Lock()
+				defer mu.Unlock()
+				open--
+				p.frames(func(fr *http2.Framer) { answer(fr, f.StreamID, "ok") })
+			})
+		}
+		mu.Unlock()
+	}
+}
+
+// Requests that have a connection and no stream yet must not wait for each other when the
+// server says how many streams it allows, at first or later on. (In real time: those who wait for
+// a Write wait for a mutex.)
+func TestClient_pool_limit(t *testing.T) {
+	for name, limit := range map[string]func(seen int) uint32{
+		"at first": func(int) uint32 { return 10 },
+		"lowered": func(seen int) uint32 {
+			if seen > 3 {
+				return 5
+			}
+			return 200
+		},
+	} {
+		for _, mode := range []h2c.Mode{h2c.ModeAuto, h2c.ModePriorKnowledge} {
+			t.Run(fmt.Sprint(name, " mode ", mode), func(t *testing.T) {
+				var refused atomic.Int64
+				l := peers(t, func(p *peer) { limitedStreams(p, mode == h2c.ModeAuto, &refused, limit) })
+				tr := transport(t, l, &h2c.Transport{Mode: mode})
+				slowly(tr, l)
+				var wg sync.WaitGroup
+				for range 150 {
+					wg.Go(func() {
+						ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+						defer cancel()
+						req, _ := http.NewRequestWithContext(ctx, "GET", "http://example.com/", nil)
+						resp, err := tr.RoundTrip(req)
+						if err != nil {
+							t.Error(err)
+							return
+						}
+						io.Copy(io.Discard, resp.Body)
+						resp.Body.Close()
+					})
+				}
+				wg.Wait()
+				if refused.Load() > 0 {
+					t.Errorf("%d streams above the limit", refused.Load())
+				}
+			})
+		}
+	}
+}
+
+// A server that allows no streams is not waited for.
+func TestClient_pool_noStreams(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := peers(t, func(p *peer) {
+			p.frames(func(fr *http2.Framer) {
+				fr.WriteSettings(http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: 0})
+			})
+			if p.preface() == nil {
+				for {
+					f, err := p.fr.ReadFrame()
+					if err != nil {
+						return
+					}
+					if h, ok := f.(*http2.HeadersFrame); ok {
+						p.fr.WriteRSTStream(h.StreamID, http2.ErrCodeRefusedStream)
+					}
+				}
+			}
+		})
+		tr := transport(t, l, &h2c.Transport{Mode: h2c.ModePriorKnowledge})
+		for range 10 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			req, _ := http.NewRequestWithContext(ctx, "GET", "http://example.com/", nil)
+			if _, err := tr.RoundTrip(req); err == nil || ctx.Err() != nil {
+				t.Errorf("%v, want an error of the connection", err)
+			}
+			cancel()
+		}
+		tr.Close()
+	})
+}
