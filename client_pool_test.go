@@ -2,6 +2,7 @@ package h2c_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -157,5 +158,72 @@ func TestClient_pool_noStreams(t *testing.T) {
 			cancel()
 		}
 		tr.Close()
+	})
+}
+
+// refuseSome answers streams, but refuses every other one.
+func refuseSome(p *peer) {
+	p.frames(func(fr *http2.Framer) { fr.WriteSettings() })
+	if p.preface() != nil {
+		return
+	}
+	for n := 1; ; {
+		f, err := p.fr.ReadFrame()
+		if err != nil {
+			return
+		}
+		switch f := f.(type) {
+		case *http2.SettingsFrame:
+			if !f.IsAck() {
+				p.fr.WriteSettingsAck()
+			}
+		case *http2.HeadersFrame:
+			if n++; n%2 == 1 {
+				p.fr.WriteRSTStream(f.StreamID, http2.ErrCodeRefusedStream)
+			} else {
+				p.frames(func(fr *http2.Framer) { answer(fr, f.StreamID, "ok") })
+			}
+		}
+	}
+}
+
+// A stream that is refused says nothing against its connection.
+func TestClient_pool_refused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := transport(t, peers(t, refuseSome), &h2c.Transport{Mode: h2c.ModePriorKnowledge})
+		for range 10 {
+			fetch(t, tr, "GET", "/", "")
+		}
+		if s := tr.Stats(); s.PriorKnowledge != 1 {
+			t.Errorf("%d connections", s.PriorKnowledge)
+		}
+		tr.CloseIdleConnections()
+		synctest.Wait()
+		if s := tr.Stats(); s.Active != 0 {
+			t.Errorf("%d connections are open after CloseIdleConnections", s.Active)
+		}
+	})
+}
+
+// An error that is the request's own is not the server's silence, and leaves nothing open.
+func TestClient_pool_invalidRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := peers(t, func(p *peer) {
+			time.Sleep(time.Second)
+			p.frames(func(fr *http2.Framer) { fr.WriteSettings() })
+			io.Copy(io.Discard, p.br)
+		})
+		tr := transport(t, l, &h2c.Transport{Mode: h2c.ModePriorKnowledge})
+		req, _ := http.NewRequest("GET", "http://example.com/", nil)
+		req.Header.Set("X", "a\nb")
+		_, err := tr.RoundTrip(req)
+		var failed *h2c.HandshakeError
+		if err == nil || errors.As(err, &failed) {
+			t.Errorf("%v, want an error about the field", err)
+		}
+		time.Sleep(time.Minute)
+		if s := tr.Stats(); s.Active != 0 || len(s.Failed) > 0 {
+			t.Errorf("%+v", s)
+		}
 	})
 }

@@ -70,6 +70,24 @@ func (c *clientConn) ended() {
 	c.origin.mu.Lock()
 	c.requests--
 	c.origin.mu.Unlock()
+	c.review()
+}
+
+// review takes c out of the pool if it has ended, or is of no more use and closed therefore.
+func (c *clientConn) review() {
+	gone := c.cc.Err() != nil
+	if !gone && c.cc.Available() > 0 {
+		return
+	}
+	c.origin.mu.Lock()
+	useless := !gone && c.requests == 0 && c.useless()
+	if gone || useless {
+		c.origin.remove(c)
+	}
+	c.origin.mu.Unlock()
+	if useless {
+		c.cc.Close()
+	}
 }
 
 // limit returns how many requests may be in progress on c, for one more to begin.

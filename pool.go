@@ -158,6 +158,9 @@ func (o *origin) next(mode Mode, refusals *int) (c *clientConn, mine, others *tu
 			c.requests++
 			return c, nil, nil
 		}
+		if c.requests == 0 {
+			go c.review() // closing runs the hook, which takes the lock
+		}
 	}
 	waited := *refusals >= 0 && o.refusals > *refusals
 	if mode != ModePriorKnowledge && (waited || time.Now().Before(o.refusedUntil)) {
@@ -198,17 +201,11 @@ func (o *origin) add(c *clientConn) {
 	o.mu.Lock()
 	o.conns = append(o.conns, c)
 	o.mu.Unlock()
-	c.cc.SetStateHook(func(cc *http.ClientConn) {
-		if cc.Err() != nil {
-			o.forget(c)
-		}
-	})
+	c.cc.SetStateHook(func(*http.ClientConn) { c.review() })
 }
 
-// forget takes a connection out of the pool. Requests in progress on it go on.
-func (o *origin) forget(c *clientConn) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
+// remove takes a connection out of the pool, under the lock.
+func (o *origin) remove(c *clientConn) {
 	for i, other := range o.conns {
 		if other == c {
 			o.conns = append(o.conns[:i:i], o.conns[i+1:]...)

@@ -22,21 +22,18 @@ func (c *clientConn) explain(req *http.Request, err error) error {
 	case req.Context().Err() != nil:
 		return err
 	case c.wire.err() != nil:
-		c.origin.forget(c)
 		err = c.wire.err()
 		if errors.Is(err, errHTTP1Only) && c.origin.t.Mode == ModeAuto {
 			return &retryError{cause: err} // it has changed since
 		}
 		return err
-	case !c.wire.seen.Load():
-		c.origin.forget(c)
+	case !c.wire.seen.Load() && (c.cc.Err() != nil || isTimeout(err)):
 		err = c.origin.t.noAnswer(c, err)
 		if c.origin.t.Mode == ModeAuto && mayRepeat(req) {
 			return &retryError{cause: err}
 		}
 		return err
 	case unprocessed(err), c.cc.Err() != nil && mayRepeat(req):
-		c.origin.forget(c)
 		return &retryError{cause: err}
 	}
 	return err
