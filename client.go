@@ -289,10 +289,8 @@ func (t *Transport) overStream(c *clientConn, req *http.Request, reused bool) (*
 // CloseIdleConnections closes connections that have no request in progress.
 func (t *Transport) CloseIdleConnections() {
 	t.init()
-	for _, c := range t.allConns() {
-		if c.cc.InFlight() == 0 {
-			c.cc.Close()
-		}
+	for _, c := range t.takeConns(true) {
+		c.cc.Close()
 	}
 	t.h1.CloseIdleConnections()
 	t.base.CloseIdleConnections()
@@ -308,7 +306,7 @@ func (t *Transport) Close() error {
 	wires := t.wires
 	t.wires = nil
 	t.mu.Unlock()
-	for _, c := range t.allConns() {
+	for _, c := range t.takeConns(false) {
 		c.cc.Close()
 	}
 	for w := range wires {

@@ -227,3 +227,46 @@ func TestClient_pool_invalidRequest(t *testing.T) {
 		}
 	})
 }
+
+// CloseIdleConnections must not break a request that has just got its connection.
+func TestClient_pool_closeIdle(t *testing.T) {
+	ts := serve(t, configured, via)
+	tr := transport(t, ts.l, &h2c.Transport{Mode: h2c.ModePriorKnowledge})
+	over := time.Now().Add(3 * time.Second)
+	var wg sync.WaitGroup
+	for range 3 {
+		wg.Go(func() {
+			for time.Now().Before(over) {
+				fetch(t, tr, "POST", "/", "x")
+			}
+		})
+		wg.Go(func() {
+			for time.Now().Before(over) {
+				tr.CloseIdleConnections()
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// A request that was given up does not keep its connection from being idle.
+func TestClient_pool_silent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := peers(t, func(p *peer) {
+			p.frames(func(fr *http2.Framer) { fr.WriteSettings() })
+			io.Copy(io.Discard, p.br)
+		})
+		tr := transport(t, l, &h2c.Transport{Mode: h2c.ModePriorKnowledge})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		req, _ := http.NewRequestWithContext(ctx, "GET", "http://example.com/", nil)
+		if _, err := tr.RoundTrip(req); !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+		tr.CloseIdleConnections()
+		synctest.Wait()
+		if s := tr.Stats(); s.Active != 0 {
+			t.Errorf("%d connections are open", s.Active)
+		}
+	})
+}

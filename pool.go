@@ -71,16 +71,25 @@ func (t *Transport) sweep() {
 
 const minSweep = 1024
 
-func (t *Transport) allConns() []*clientConn {
+// takeConns takes connections out of the pool: those without a request in progress, or all.
+func (t *Transport) takeConns(idle bool) []*clientConn {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	var all []*clientConn
+	var taken []*clientConn
 	for _, o := range t.origins {
 		o.mu.Lock()
-		all = append(all, o.conns...)
+		var left []*clientConn
+		for _, c := range o.conns {
+			if idle && c.requests > 0 {
+				left = append(left, c)
+			} else {
+				taken = append(taken, c)
+			}
+		}
+		o.conns = left
 		o.mu.Unlock()
 	}
-	return all
+	return taken
 }
 
 // A turn is a request's turn to find out what an origin speaks, while others wait.
