@@ -160,9 +160,13 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			}
 			return resp, err
 		}
-		if attempt == maxAttempts || req.Context().Err() != nil {
+		if attempt == maxAttempts {
 			closeBody(req)
 			return nil, again.cause
+		}
+		if err := again.wait(req.Context(), attempt); err != nil {
+			closeBody(req)
+			return nil, err
 		}
 		if again.untouched {
 			continue

@@ -270,3 +270,60 @@ func TestClient_pool_silent(t *testing.T) {
 		}
 	})
 }
+
+// A server that takes no requests for a while loses none.
+func TestClient_pool_refusedForAWhile(t *testing.T) {
+	for _, mode := range []h2c.Mode{h2c.ModeAuto, h2c.ModePriorKnowledge} {
+		synctest.Test(t, func(t *testing.T) {
+			begin := time.Now()
+			l := peers(t, func(p *peer) {
+				if mode == h2c.ModeAuto && !p.offer() {
+					return
+				}
+				p.frames(func(fr *http2.Framer) {
+					fr.WriteSettings()
+					if mode == h2c.ModeAuto {
+						answer(fr, 1, "ok")
+					}
+				})
+				if p.preface() != nil {
+					return
+				}
+				for {
+					f, err := p.fr.ReadFrame()
+					if err != nil {
+						return
+					}
+					if h, ok := f.(*http2.HeadersFrame); ok {
+						if time.Since(begin) < time.Second {
+							p.fr.WriteRSTStream(h.StreamID, http2.ErrCodeRefusedStream)
+						} else {
+							p.frames(func(fr *http2.Framer) { answer(fr, h.StreamID, "ok") })
+						}
+					}
+				}
+			})
+			tr := transport(t, l, &h2c.Transport{Mode: mode})
+			var wg sync.WaitGroup
+			for range 50 {
+				wg.Go(func() {
+					if got := fetch(t, tr, "GET", "/", ""); got != "HTTP/2.0 200 ok" {
+						t.Errorf("mode %d: %q", mode, got)
+					}
+				})
+			}
+			wg.Wait()
+			if s := tr.Stats(); s.Upgraded+s.PriorKnowledge != 1 {
+				t.Errorf("mode %d: %+v, want one connection", mode, s)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+			defer cancel()
+			begin = time.Now()
+			req, _ := http.NewRequestWithContext(ctx, "GET", "http://example.com/", nil)
+			if _, err := tr.RoundTrip(req); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("mode %d: %v", mode, err)
+			}
+			tr.Close()
+		})
+	}
+}

@@ -1,9 +1,12 @@
 package h2c
 
 import (
+	"context"
 	"errors"
+	"math/rand/v2"
 	"net"
 	"net/http"
+	"time"
 
 	"golang.org/x/net/http2"
 )
@@ -12,9 +15,28 @@ import (
 type retryError struct {
 	cause     error
 	untouched bool // its body has not been read
+	refused   bool // by a server that may take it in a while, on the same connection
 }
 
 func (e *retryError) Error() string { return e.cause.Error() }
+
+// wait waits after an attempt that the server refused, the longer the more there were.
+func (e *retryError) wait(ctx context.Context, attempt int) error {
+	if !e.refused {
+		return context.Cause(ctx)
+	}
+	wait := firstWait << (attempt - 1)
+	timer := time.NewTimer(wait/2 + rand.N(wait)) // callers refused together do not come together again
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+const firstWait = 100 * time.Millisecond
 
 // explain turns an error of a connection into what the caller is to know.
 func (c *clientConn) explain(req *http.Request, err error) error {
@@ -34,7 +56,7 @@ func (c *clientConn) explain(req *http.Request, err error) error {
 		}
 		return err
 	case unprocessed(err), c.cc.Err() != nil && mayRepeat(req):
-		return &retryError{cause: err}
+		return &retryError{cause: err, refused: refused(err)}
 	}
 	return err
 }
@@ -57,9 +79,8 @@ func isTimeout(err error) bool {
 //
 // https://www.rfc-editor.org/rfc/rfc9113.html#section-8.7
 func unprocessed(err error) bool {
-	var se http2.StreamError
-	if errors.As(err, &se) {
-		return se.Code == http2.ErrCodeRefusedStream
+	if refused(err) {
+		return true
 	}
 	// net/http does not export these. The first one is about a stream above the last one
 	// that GOAWAY names, the others about a stream that was never opened.
@@ -70,6 +91,11 @@ func unprocessed(err error) bool {
 		return true
 	}
 	return false
+}
+
+func refused(err error) bool {
+	var se http2.StreamError
+	return errors.As(err, &se) && se.Code == http2.ErrCodeRefusedStream
 }
 
 // mayRepeat reports whether a request may be sent again although the server may have
