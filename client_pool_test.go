@@ -327,3 +327,33 @@ func TestClient_pool_refusedForAWhile(t *testing.T) {
 		})
 	}
 }
+
+// What counts is that the field is there, as in net/http.
+func TestClient_C11_emptyIdempotencyKey(t *testing.T) {
+	for _, name := range []string{"Idempotency-Key", "X-Idempotency-Key"} {
+		l := peers(t, func(p *peer) {
+			p.frames(func(fr *http2.Framer) { fr.WriteSettings() })
+			if p.preface() != nil {
+				return
+			}
+			if p.n > 1 {
+				p.serveStreams()
+				return
+			}
+			for {
+				if f, err := p.fr.ReadFrame(); err != nil || f.Header().Type == http2.FrameHeaders {
+					return
+				}
+			}
+		})
+		tr := transport(t, l, &h2c.Transport{Mode: h2c.ModePriorKnowledge})
+		req, _ := http.NewRequest("POST", "http://example.com/", nil)
+		req.Header[name] = nil
+		resp, err := tr.RoundTrip(req)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		resp.Body.Close()
+	}
+}

@@ -105,7 +105,9 @@ func mayRepeat(req *http.Request) bool {
 	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
 		return true
 	}
-	return len(req.Header["Idempotency-Key"]) > 0 || len(req.Header["X-Idempotency-Key"]) > 0
+	_, key := req.Header["Idempotency-Key"]
+	_, other := req.Header["X-Idempotency-Key"]
+	return key || other
 }
 
 // replay returns req with its body as it was before it was sent.
