@@ -287,7 +287,20 @@ func (t *Transport) overStream(c *clientConn, req *http.Request, reused bool) (*
 			trace.GotConn(httptrace.GotConnInfo{Conn: c.wire, Reused: reused})
 		}
 	}
-	return c.send(req, req)
+	if !hasBody(req) {
+		return c.send(req, req)
+	}
+	form := *req
+	held := &heldBody{body: req.Body}
+	form.Body = held
+	resp, err := c.send(req, &form)
+	var again *retryError
+	if errors.As(err, &again) && held.takeBack() {
+		again.untouched = true
+		return nil, err
+	}
+	held.release(err != nil)
+	return resp, err
 }
 
 // CloseIdleConnections closes connections that have no request in progress.

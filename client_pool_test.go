@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -295,7 +296,7 @@ func TestClient_pool_refusedForAWhile(t *testing.T) {
 						return
 					}
 					if h, ok := f.(*http2.HeadersFrame); ok {
-						if time.Since(begin) < time.Second {
+						if time.Since(begin) < 700*time.Millisecond {
 							p.fr.WriteRSTStream(h.StreamID, http2.ErrCodeRefusedStream)
 						} else {
 							p.frames(func(fr *http2.Framer) { answer(fr, h.StreamID, "ok") })
@@ -356,4 +357,67 @@ func TestClient_C11_emptyIdempotencyKey(t *testing.T) {
 		}
 		resp.Body.Close()
 	}
+}
+
+// A onceBody cannot be replayed, and counts how often it is closed.
+type onceBody struct {
+	io.Reader
+	closed atomic.Int64
+}
+
+func (b *onceBody) Close() error { b.closed.Add(1); return nil }
+
+// A body that was not read is sent again, and closed once.
+func TestClient_C11_bodyNotRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bodies := make(chan string, 1)
+		l := peers(t, func(p *peer) {
+			p.frames(func(fr *http2.Framer) { fr.WriteSettings() })
+			if p.preface() != nil {
+				return
+			}
+			for streams := 0; ; {
+				f, err := p.fr.ReadFrame()
+				if err != nil {
+					return
+				}
+				switch f := f.(type) {
+				case *http2.HeadersFrame:
+					if streams++; p.n == 1 && streams == 1 {
+						p.fr.WriteRSTStream(f.StreamID, http2.ErrCodeRefusedStream)
+					} else if p.n == 1 {
+						p.fr.WriteGoAway(1, http2.ErrCodeNo, nil)
+					}
+				case *http2.DataFrame:
+					bodies <- string(f.Data())
+					p.frames(func(fr *http2.Framer) { answer(fr, f.StreamID, "ok") })
+				}
+			}
+		})
+		tr := transport(t, l, &h2c.Transport{
+			Mode: h2c.ModePriorKnowledge,
+			Base: &http.Transport{ExpectContinueTimeout: time.Second},
+		})
+		body := &onceBody{Reader: io.MultiReader(strings.NewReader("abc"))}
+		req, _ := http.NewRequest("POST", "http://example.com/", body)
+		req.Header.Set("Expect", "100-continue")
+		resp, err := tr.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if got := <-bodies; got != "abc" {
+			t.Errorf("body is %q", got)
+		}
+		if n := body.closed.Load(); n != 1 {
+			t.Errorf("closed %d times", n)
+		}
+
+		body = &onceBody{Reader: strings.NewReader("abc")}
+		req, _ = http.NewRequest("POST", "http://example.com/", body)
+		req.Header.Set("X", "a\nb")
+		if _, err := tr.RoundTrip(req); err == nil || body.closed.Load() != 1 {
+			t.Errorf("%v, and closed %d times", err, body.closed.Load())
+		}
+	})
 }

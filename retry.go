@@ -3,9 +3,11 @@ package h2c
 import (
 	"context"
 	"errors"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -125,6 +127,61 @@ func replay(req *http.Request) (*http.Request, error) {
 	again := *req
 	again.Body = body
 	return &again, nil
+}
+
+// A heldBody is the body of a request that may be sent once more if nobody has read it. So it is
+// not closed before that is settled, though net/http closes the body of any request that fails.
+type heldBody struct {
+	body io.ReadCloser
+
+	mu       sync.Mutex
+	closed   bool
+	released bool // it was read, or is not sent again: Close closes it
+	taken    bool // it is no longer the body of this request
+}
+
+func (b *heldBody) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	if b.taken {
+		b.mu.Unlock()
+		return 0, http.ErrBodyReadAfterClose
+	}
+	b.released = true
+	b.mu.Unlock()
+	return b.body.Read(p)
+}
+
+func (b *heldBody) Close() error {
+	b.mu.Lock()
+	closes := b.released && !b.closed
+	b.closed = true
+	b.mu.Unlock()
+	if closes {
+		return b.body.Close()
+	}
+	return nil
+}
+
+// takeBack takes the body from the request, if it has not been read.
+func (b *heldBody) takeBack() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.taken = !b.released
+	return b.taken
+}
+
+// release lets Close close the body, and closes it if it was to be closed already or is now.
+func (b *heldBody) release(closes bool) {
+	b.mu.Lock()
+	held := b.closed && !b.released
+	b.released = true
+	b.mu.Unlock()
+	switch {
+	case held:
+		b.body.Close()
+	case closes:
+		b.Close()
+	}
 }
 
 func hasBody(req *http.Request) bool { return req.Body != nil && req.Body != http.NoBody }
