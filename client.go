@@ -151,6 +151,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	o := t.origin(req.URL)
+	defer o.users.Add(-1)
 	for attempt := 1; ; attempt++ {
 		resp, err := t.attempt(o, req, attempt == maxAttempts)
 		var again *retryError

@@ -421,3 +421,52 @@ func TestClient_C11_bodyNotRead(t *testing.T) {
 		}
 	})
 }
+
+// An origin is not forgotten between two attempts of a request.
+func TestClient_pool_sweep(t *testing.T) {
+	l := peers(t, func(p *peer) {
+		p.frames(func(fr *http2.Framer) { fr.WriteSettings() })
+		if p.preface() != nil {
+			return
+		}
+		if p.n > 1 {
+			p.serveStreams()
+			return
+		}
+		for {
+			f, err := p.fr.ReadFrame()
+			if err != nil {
+				return
+			}
+			if f.Header().Type == http2.FrameData {
+				p.fr.WriteGoAway(0, http2.ErrCodeNo, nil)
+			}
+		}
+	})
+	tr := transport(t, l, &h2c.Transport{Mode: h2c.ModePriorKnowledge})
+	dial := tr.Base.DialContext
+	tr.Base.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if addr != "example.com:80" {
+			return nil, errors.New("unreachable")
+		}
+		return dial(ctx, network, addr)
+	}
+	req, _ := http.NewRequest("POST", "http://example.com/", strings.NewReader("x"))
+	get := req.GetBody
+	req.GetBody = func() (io.ReadCloser, error) {
+		for i := range 3000 {
+			other, _ := http.NewRequest("GET", fmt.Sprintf("http://%d.example.com/", i), nil)
+			tr.RoundTrip(other)
+		}
+		return get()
+	}
+	resp, err := tr.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	fetch(t, tr, "GET", "/", "")
+	if s := tr.Stats(); s.PriorKnowledge != 2 {
+		t.Errorf("%d connections, want that of the second attempt to be used again", s.PriorKnowledge)
+	}
+}

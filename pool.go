@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/http/httpguts"
@@ -17,6 +18,8 @@ import (
 type origin struct {
 	t    *Transport
 	addr string // host:port
+
+	users atomic.Int64 // requests that have it
 
 	mu           sync.Mutex
 	protocol     protocol
@@ -34,6 +37,7 @@ const (
 	priorKnowledge
 )
 
+// origin returns the origin of u, for a request to use.
 func (t *Transport) origin(u *url.URL) *origin {
 	addr := u.Host
 	if u.Port() == "" {
@@ -53,6 +57,7 @@ func (t *Transport) origin(u *url.URL) *origin {
 		o = &origin{t: t, addr: addr}
 		t.origins[addr] = o
 	}
+	o.users.Add(1)
 	return o
 }
 
@@ -61,7 +66,7 @@ func (t *Transport) origin(u *url.URL) *origin {
 func (t *Transport) sweep() {
 	for addr, o := range t.origins {
 		o.mu.Lock()
-		if len(o.conns) == 0 && o.negotiation == nil && o.protocol == unknown && time.Now().After(o.refusedUntil) {
+		if o.users.Load() == 0 && len(o.conns) == 0 && o.protocol == unknown && time.Now().After(o.refusedUntil) {
 			delete(t.origins, addr)
 		}
 		o.mu.Unlock()
