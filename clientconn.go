@@ -111,8 +111,8 @@ func (c *clientConn) limit() int {
 	}
 }
 
-// useless reports whether c takes no request, though it has none: the server wants to close it, or
-// allows no streams. No request may begin meanwhile.
+// useless reports whether c takes no request though it has no stream: the server wants to close
+// it, or allows none.
 func (c *clientConn) useless() bool {
 	return c.cc.Err() == nil && c.cc.InFlight() == 0 && c.cc.Available() == 0 && c.cc.InFlight() == 0
 }
