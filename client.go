@@ -130,9 +130,8 @@ type dialedKey struct{} // net.Conn that NewClientConn is to use
 
 // RoundTrip implements [http.RoundTripper].
 //
-// A request is repeated on another connection only if it may be: the server has not
-// processed it, or its method is safe or it has an Idempotency-Key; and its body can be
-// replayed. Errors of a negotiation are [*HandshakeError].
+// A request is repeated only if it may be: the server has not processed it, or its method
+// is safe or it has an Idempotency-Key; and its body was not read, or can be replayed. Errors of a negotiation are [*HandshakeError].
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	t.init()
 	t.mu.Lock()
@@ -151,6 +150,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	o := t.origin(req.URL)
+	defer o.users.Add(-1)
 	for attempt := 1; ; attempt++ {
 		resp, err := t.attempt(o, req, attempt == maxAttempts)
 		var again *retryError
@@ -160,9 +160,13 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			}
 			return resp, err
 		}
-		if attempt == maxAttempts || req.Context().Err() != nil {
+		if attempt == maxAttempts {
 			closeBody(req)
 			return nil, again.cause
+		}
+		if err := again.wait(req.Context(), attempt); err != nil {
+			closeBody(req)
+			return nil, err
 		}
 		if again.untouched {
 			continue
@@ -211,10 +215,11 @@ func (t *Transport) attempt(o *origin, req *http.Request, last bool) (*http.Resp
 			closeBody(req)
 			return nil, err
 		}
-		c.cc.Reserve() // nobody else has it yet
-		o.add(c)
-		turn.end()
-		return t.overStream(c, req, false)
+		return c.begin(turn, func() (*http.Response, error) {
+			resp, err := t.overStream(c, req, false)
+			turn.fail(req, err)
+			return resp, err
+		})
 	}
 	if t.carriesOffer(req) {
 		return t.offer(o, req, turn, true)
@@ -272,7 +277,7 @@ func (t *Transport) overHTTP1(o *origin, req *http.Request) (*http.Response, err
 
 var errUnasked = errors.New("101 that was not asked for")
 
-// overStream sends a request on a stream that is reserved on c.
+// overStream sends a request, which is counted on c, on a stream.
 func (t *Transport) overStream(c *clientConn, req *http.Request, reused bool) (*http.Response, error) {
 	if trace := httptrace.ContextClientTrace(req.Context()); trace != nil {
 		if trace.GetConn != nil {
@@ -282,20 +287,27 @@ func (t *Transport) overStream(c *clientConn, req *http.Request, reused bool) (*
 			trace.GotConn(httptrace.GotConnInfo{Conn: c.wire, Reused: reused})
 		}
 	}
-	resp, err := c.cc.RoundTrip(req)
-	if err != nil {
-		return nil, c.explain(req, err)
+	if !hasBody(req) {
+		return c.send(req, req)
 	}
-	return resp, nil
+	form := *req
+	held := &heldBody{body: req.Body}
+	form.Body = held
+	resp, err := c.send(req, &form)
+	var again *retryError
+	if errors.As(err, &again) && held.takeBack() {
+		again.untouched = true
+		return nil, err
+	}
+	held.release(err != nil)
+	return resp, err
 }
 
 // CloseIdleConnections closes connections that have no request in progress.
 func (t *Transport) CloseIdleConnections() {
 	t.init()
-	for _, c := range t.allConns() {
-		if c.cc.InFlight() == 0 {
-			c.cc.Close()
-		}
+	for _, c := range t.takeConns(true) {
+		c.cc.Close()
 	}
 	t.h1.CloseIdleConnections()
 	t.base.CloseIdleConnections()
@@ -311,7 +323,7 @@ func (t *Transport) Close() error {
 	wires := t.wires
 	t.wires = nil
 	t.mu.Unlock()
-	for _, c := range t.allConns() {
+	for _, c := range t.takeConns(false) {
 		c.cc.Close()
 	}
 	for w := range wires {

@@ -108,30 +108,19 @@ func (t *Transport) sendOffer(req *http.Request) (*http.Response, *wire, error) 
 // switched makes an HTTP/2 connection of one that was switched by a 101, and returns the
 // response that comes on stream 1.
 func (t *Transport) switched(o *origin, req *http.Request, resp *http.Response, w *wire, turn *turn) (*http.Response, error) {
-	sc := splice.NewClient(&bodyConn{wire: w, body: resp.Body})
+	conn := newSettingsConn(&bodyConn{wire: w, body: resp.Body})
+	sc := splice.NewClient(conn)
 	t.speaksHTTP2(w, ViaUpgrade, o.addr)
 	cc, err := t.newClient(sc, o.addr)
 	if err != nil {
 		sc.Close()
 		return nil, broken(req, err)
 	}
-	c := &clientConn{origin: o, wire: w, cc: cc}
+	c := &clientConn{origin: o, wire: w, settings: conn.processed, cc: cc, requests: 1}
 	if err := sc.Ready(req.Context()); err != nil {
 		c.cc.Close()
 		return nil, broken(req, err)
 	}
-	publish := sync.OnceFunc(func() {
-		o.add(c)
-		turn.end()
-	})
-	go func() {
-		select {
-		case <-sc.Requested():
-			publish()
-		case <-sc.Done():
-			turn.end()
-		}
-	}()
 	// The server has the request; this is to say what kind of response it is.
 	first := &http.Request{
 		Method: req.Method,
@@ -144,17 +133,9 @@ func (t *Transport) switched(o *origin, req *http.Request, resp *http.Response, 
 			first.Header[name] = v
 		}
 	}
-	resp, err = c.cc.RoundTrip(first.WithContext(untraced{req.Context(), true}))
-	if err != nil {
-		select {
-		case <-sc.Requested():
-		default:
-			c.cc.Close() // nobody else can use it
-		}
-		return nil, c.explain(req, err)
-	}
-	publish()
-	return resp, nil
+	return c.begin(turn, func() (*http.Response, error) {
+		return c.send(req, first.WithContext(untraced{req.Context(), true}))
+	})
 }
 
 // bodyConn is a connection whose octets come from the body of a 101: those that came with

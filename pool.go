@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/http/httpguts"
@@ -17,6 +18,8 @@ import (
 type origin struct {
 	t    *Transport
 	addr string // host:port
+
+	users atomic.Int64 // requests that have it
 
 	mu           sync.Mutex
 	protocol     protocol
@@ -34,13 +37,7 @@ const (
 	priorKnowledge
 )
 
-// A clientConn is an HTTP/2 connection in the pool.
-type clientConn struct {
-	origin *origin
-	wire   *wire
-	cc     *http.ClientConn
-}
-
+// origin returns the origin of u, for a request to use.
 func (t *Transport) origin(u *url.URL) *origin {
 	addr := u.Host
 	if u.Port() == "" {
@@ -60,6 +57,7 @@ func (t *Transport) origin(u *url.URL) *origin {
 		o = &origin{t: t, addr: addr}
 		t.origins[addr] = o
 	}
+	o.users.Add(1)
 	return o
 }
 
@@ -68,7 +66,7 @@ func (t *Transport) origin(u *url.URL) *origin {
 func (t *Transport) sweep() {
 	for addr, o := range t.origins {
 		o.mu.Lock()
-		if len(o.conns) == 0 && o.negotiation == nil && o.protocol == unknown && time.Now().After(o.refusedUntil) {
+		if o.users.Load() == 0 && len(o.conns) == 0 && o.protocol == unknown && time.Now().After(o.refusedUntil) {
 			delete(t.origins, addr)
 		}
 		o.mu.Unlock()
@@ -78,16 +76,25 @@ func (t *Transport) sweep() {
 
 const minSweep = 1024
 
-func (t *Transport) allConns() []*clientConn {
+// takeConns takes connections out of the pool: those without a request in progress, or all.
+func (t *Transport) takeConns(idle bool) []*clientConn {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	var all []*clientConn
+	var taken []*clientConn
 	for _, o := range t.origins {
 		o.mu.Lock()
-		all = append(all, o.conns...)
+		var left []*clientConn
+		for _, c := range o.conns {
+			if idle && c.requests > 0 {
+				left = append(left, c)
+			} else {
+				taken = append(taken, c)
+			}
+		}
+		o.conns = left
 		o.mu.Unlock()
 	}
-	return all
+	return taken
 }
 
 // A turn is a request's turn to find out what an origin speaks, while others wait.
@@ -98,11 +105,22 @@ type turn struct {
 	err  error // what the others would get, too
 }
 
-// fail notes that a connection could not be made. Those who wait need not try one after the
-// other; but that the request of this turn was given up is not their matter.
+// fail notes that a connection could not be made, or that the server does not speak HTTP/2
+// where nothing else is spoken. Those who wait need not try one after the other; but that the
+// request of this turn was given up is not their matter.
 func (t *turn) fail(req *http.Request, err error) {
+	if req.Context().Err() != nil {
+		return
+	}
 	var op *net.OpError
-	if req.Context().Err() == nil && errors.As(err, &op) && op.Op == "dial" {
+	var failed *HandshakeError
+	dial := errors.As(err, &op) && op.Op == "dial"
+	if !dial && (t.o.t.Mode != ModePriorKnowledge || !errors.As(err, &failed)) {
+		return
+	}
+	t.o.mu.Lock()
+	defer t.o.mu.Unlock()
+	if t.o.negotiation == t {
 		t.err = err
 	}
 }
@@ -117,7 +135,7 @@ func (t *turn) end() {
 	})
 }
 
-// turn returns a connection with a stream reserved on it; or the turn to negotiate one; or
+// turn returns a connection on which the request is counted; or the turn to negotiate one; or
 // neither, when the request is to go over HTTP/1.1.
 func (t *Transport) turn(o *origin, req *http.Request) (*clientConn, *turn, error) {
 	var expired <-chan time.Time
@@ -150,8 +168,12 @@ func (o *origin) next(mode Mode, refusals *int) (c *clientConn, mine, others *tu
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, c := range o.conns {
-		if c.cc.Reserve() == nil {
+		if c.requests < c.limit() {
+			c.requests++
 			return c, nil, nil
+		}
+		if c.requests == 0 {
+			go c.review() // closing runs the hook, which takes the lock
 		}
 	}
 	waited := *refusals >= 0 && o.refusals > *refusals
@@ -193,17 +215,11 @@ func (o *origin) add(c *clientConn) {
 	o.mu.Lock()
 	o.conns = append(o.conns, c)
 	o.mu.Unlock()
-	c.cc.SetStateHook(func(cc *http.ClientConn) {
-		if cc.Err() != nil {
-			go o.forget(c) // the hook may run in Reserve, which next calls under the lock
-		}
-	})
+	c.cc.SetStateHook(func(*http.ClientConn) { c.review() })
 }
 
-// forget takes a connection out of the pool. Requests in progress on it go on.
-func (o *origin) forget(c *clientConn) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
+// remove takes a connection out of the pool, under the lock.
+func (o *origin) remove(c *clientConn) {
 	for i, other := range o.conns {
 		if other == c {
 			o.conns = append(o.conns[:i:i], o.conns[i+1:]...)

@@ -262,8 +262,9 @@ func (t *Transport) dialPriorKnowledge(ctx context.Context, o *origin) (*clientC
 			w.Close()
 		})
 	}
-	c := &clientConn{origin: o, wire: w}
-	if c.cc, err = t.newClient(w, o.addr); err != nil {
+	conn := newSettingsConn(w)
+	c := &clientConn{origin: o, wire: w, settings: conn.processed, requests: 1}
+	if c.cc, err = t.newClient(conn, o.addr); err != nil {
 		w.Close()
 		return nil, t.noAnswer(c, err)
 	}

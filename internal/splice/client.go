@@ -63,12 +63,6 @@ func (c *ClientConn) Ready(ctx context.Context) error {
 	}
 }
 
-// Requested is closed when the client has sent the request. It may send others now.
-func (c *ClientConn) Requested() <-chan struct{} { return c.requested }
-
-// Done is closed with the connection.
-func (c *ClientConn) Done() <-chan struct{} { return c.closed }
-
 // Read implements [net.Conn]. Only one Read may run at a time.
 func (c *ClientConn) Read(p []byte) (int, error) {
 	if in := c.in.Load(); in != nil {

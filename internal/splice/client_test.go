@@ -72,12 +72,12 @@ func TestClientReads(t *testing.T) {
 		select {
 		case <-second:
 			t.Error("the server was read before the request was sent")
-		case <-c.Requested():
+		case <-c.requested:
 			t.Error("requested too early")
 		default:
 		}
 		c.Write(all[half:])
-		<-c.Requested()
+		<-c.requested
 		<-second
 		if c.in.Load() != nil {
 			t.Error("still filtering what is read")
