@@ -7,8 +7,11 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // A Mode says in which ways a [Transport] may start HTTP/2.
@@ -240,9 +243,25 @@ func (t *Transport) mayHTTP1(o *origin) bool {
 }
 
 // staysHTTP1 reports whether a request says something of its connection, which it should
-// not share then.
+// not share then, or is one that only HTTP/1.1 can carry.
 func (t *Transport) staysHTTP1(req *http.Request) bool {
-	return t.base.DisableKeepAlives || req.Close || len(req.Header["Connection"]) > 0 || req.Method == http.MethodConnect
+	return t.base.DisableKeepAlives || req.Close || len(req.Header["Connection"]) > 0 || req.Method == http.MethodConnect ||
+		!fitsHTTP2(req)
+}
+
+// fitsHTTP2 reports whether net/http can send a request over HTTP/2. Over HTTP/1.1 it takes
+// any Host, such as the path of a Unix socket, and any request target.
+func fitsHTTP2(req *http.Request) bool {
+	host := req.Host
+	if host == "" {
+		host = req.URL.Host
+	}
+	host, err := httpguts.PunycodeHostPort(host)
+	if err != nil || !httpguts.ValidHostHeader(host) {
+		return false
+	}
+	path := strings.TrimPrefix(req.URL.RequestURI(), "http://"+host)
+	return (strings.HasPrefix(path, "/") || path == "*") && len(req.Header["Transfer-Encoding"]) == 0
 }
 
 // carriesOffer reports whether a request is one to make an offer with.

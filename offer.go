@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"net/url"
 	"sync"
 
 	"golang.org/x/net/http/httpguts"
@@ -132,11 +133,11 @@ func (t *Transport) switched(o *origin, req *http.Request, resp *http.Response, 
 			turn.end()
 		}
 	}()
-	// The server has the request; this is to say what kind of response it is.
+	// The server has the request; this is to say what kind of response it is. Nobody sees the
+	// URL, and it is one that can always be encoded.
 	first := &http.Request{
 		Method: req.Method,
-		URL:    req.URL,
-		Host:   req.Host,
+		URL:    &url.URL{Scheme: "http", Host: "stream1", Path: "/"},
 		Header: make(http.Header),
 	}
 	for _, name := range []string{"Accept-Encoding", "Range"} {
@@ -146,12 +147,13 @@ func (t *Transport) switched(o *origin, req *http.Request, resp *http.Response, 
 	}
 	resp, err = c.cc.RoundTrip(first.WithContext(untraced{req.Context(), true}))
 	if err != nil {
+		err = c.explain(req, err)
 		select {
 		case <-sc.Requested():
 		default:
 			c.cc.Close() // nobody else can use it
 		}
-		return nil, c.explain(req, err)
+		return nil, err
 	}
 	publish()
 	return resp, nil

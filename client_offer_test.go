@@ -1,0 +1,66 @@
+package h2c_test
+
+import (
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/seed78dc1b7f/h2c"
+)
+
+// What HTTP/1.1 can carry and HTTP/2 cannot is handled once, whatever the origin speaks.
+func TestClient_C03_onlyHTTP1Carries(t *testing.T) {
+	for name, change := range map[string]func(*http.Request){
+		"Opaque": func(r *http.Request) { r.URL.Opaque = "//other.example/x" },
+		"Host":   func(r *http.Request) { r.Host = "/var/run/app.sock" },
+		"URL.Host": func(r *http.Request) {
+			r.URL, r.Host = &url.URL{Scheme: "http", Host: "/var/run/app.sock", Path: "/x"}, ""
+		},
+		"Transfer-Encoding": func(r *http.Request) { r.Header.Set("Transfer-Encoding", "identity") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var handled atomic.Int64
+			ts := serve(t, configured, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handled.Add(1) }))
+			tr := transport(t, ts.l, new(h2c.Transport))
+			send := func() {
+				t.Helper()
+				for _, method := range []string{"GET", "POST"} {
+					handled.Store(0)
+					req, _ := http.NewRequest(method, "http://example.com/", nil)
+					change(req)
+					resp, err := tr.RoundTrip(req)
+					if err != nil {
+						t.Fatal(err)
+					}
+					resp.Body.Close()
+					if resp.ProtoMajor != 1 || handled.Load() != 1 || resp.Request != req {
+						t.Errorf("%s: %s, handled %d times", method, resp.Proto, handled.Load())
+					}
+				}
+			}
+			send()
+			fetch(t, tr, "GET", "/", "") // there is HTTP/2 now
+			send()
+		})
+	}
+}
+
+// A target in absolute form is that of its path where it names the same host.
+func TestClient_opaqueOfItsHost(t *testing.T) {
+	ts := serve(t, configured, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.RequestURI) }))
+	tr := transport(t, ts.l, new(h2c.Transport))
+	fetch(t, tr, "GET", "/", "")
+	req, _ := http.NewRequest("GET", "http://example.com/", nil)
+	req.URL.Opaque = "//example.com/a%2Fb"
+	resp, err := tr.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if b, _ := io.ReadAll(resp.Body); !strings.HasSuffix(string(b), "/a%2Fb") || resp.ProtoMajor != 2 {
+		t.Errorf("got %s %q", resp.Proto, b)
+	}
+}
