@@ -107,6 +107,7 @@ func (t *Transport) init() {
 		t.h1.Protocols = new(http.Protocols)
 		t.h1.Protocols.SetHTTP1(true)
 		t.h1.TLSNextProto = nil
+		t.h1.Proxy = nil // takes has asked it
 		//lint:ignore SA1019 dial asks it
 		t.h1.Dial = nil
 		t.h1.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {

@@ -64,3 +64,29 @@ func TestClient_opaqueOfItsHost(t *testing.T) {
 		t.Errorf("got %s %q", resp.Proto, b)
 	}
 }
+
+// Proxy is asked for the requests of the user, and for no other.
+func TestClient_C01_proxyOfOptions(t *testing.T) {
+	l := peers(t, func(p *peer) {
+		for {
+			req, _, err := p.request()
+			if err != nil {
+				return
+			}
+			if req.URL.IsAbs() {
+				t.Errorf("%s %s sent to the proxy", req.Method, req.RequestURI)
+			}
+			p.send("HTTP/1.1 200 OK\nContent-Length: 2\n\nok")
+		}
+	})
+	asked := 0
+	tr := transport(t, l, &h2c.Transport{Base: &http.Transport{Proxy: func(r *http.Request) (*url.URL, error) {
+		if asked++; r.Method == "POST" {
+			return nil, nil
+		}
+		return &url.URL{Scheme: "http", Host: "proxy.example:3128"}, nil
+	}}})
+	if got := fetch(t, tr, "POST", "/", "body"); got != "HTTP/1.1 200 ok" || asked != 1 {
+		t.Errorf("got %q, Proxy asked %d times", got, asked)
+	}
+}
