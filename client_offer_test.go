@@ -7,8 +7,11 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/seed78dc1b7f/h2c"
+	"golang.org/x/net/http2"
 )
 
 // What HTTP/1.1 can carry and HTTP/2 cannot is handled once, whatever the origin speaks.
@@ -88,5 +91,80 @@ func TestClient_C01_proxyOfOptions(t *testing.T) {
 	}}})
 	if got := fetch(t, tr, "POST", "/", "body"); got != "HTTP/1.1 200 ok" || asked != 1 {
 		t.Errorf("got %q, Proxy asked %d times", got, asked)
+	}
+}
+
+// A body that does not end holds nobody up: neither that of the "OPTIONS /", nor that of an
+// error in answer to the offer.
+func TestClient_C10_endlessAnswer(t *testing.T) {
+	for name, begin := range map[string]string{
+		"declined": "HTTP/1.1 200 OK\nContent-Length: 100\n\nhalf",
+		"rejected": "HTTP/1.1 500 No\nContent-Length: 100\n\nhalf",
+		"gzip":     "HTTP/1.1 500 No\nContent-Encoding: gzip\nContent-Length: 100\n\n\x1f\x8b",
+		"accepted": wantSwitching,
+	} {
+		for _, method := range []string{"GET", "POST"} {
+			if method == "GET" && name != "rejected" && name != "gzip" {
+				continue // the body is that of the request's own response
+			}
+			synctest.Test(t, func(t *testing.T) {
+				l := peers(t, func(p *peer) {
+					for {
+						req, _, err := p.request()
+						switch {
+						case err != nil:
+							return
+						case req.Header.Get("Upgrade") == "":
+							p.send("HTTP/1.1 200 OK\nContent-Length: 2\n\nok")
+							continue
+						}
+						p.send(begin)
+						if begin == wantSwitching {
+							p.frames(func(fr *http2.Framer) {
+								fr.WriteSettings()
+								fr.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte{0x88}, EndHeaders: true})
+								fr.WriteData(1, false, []byte("half"))
+							})
+							if p.preface() == nil {
+								p.serveStreams()
+							}
+							return
+						}
+					}
+				})
+				tr := transport(t, l, new(h2c.Transport))
+				start := time.Now()
+				body := ""
+				if method == "POST" {
+					body = "body"
+				}
+				if got := fetch(t, tr, method, "/", body); !strings.HasSuffix(got, " 200 ok") {
+					t.Errorf("%s, %s: %q", name, method, got)
+				}
+				if took := time.Since(start); took > 100*time.Millisecond {
+					t.Errorf("%s, %s: took %v", name, method, took)
+				}
+				tr.Close()
+				time.Sleep(time.Hour)
+			})
+		}
+	}
+}
+
+// A short one is read, and the connection serves the request, too.
+func TestClient_C10_shortAnswer(t *testing.T) {
+	var conns atomic.Int64
+	l := peers(t, func(p *peer) {
+		conns.Add(1)
+		for {
+			if _, _, err := p.request(); err != nil {
+				return
+			}
+			p.send("HTTP/1.1 404 Not Found\nContent-Length: 4\n\nnone")
+		}
+	})
+	fetch(t, transport(t, l, new(h2c.Transport)), "POST", "/", "body")
+	if n := conns.Load(); n != 1 {
+		t.Errorf("%d connections", n)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"sync"
+	"time"
 
 	"golang.org/x/net/http/httpguts"
 	"golang.org/x/net/http2"
@@ -218,11 +219,19 @@ func (t *Transport) offerFirst(o *origin, req *http.Request, turn *turn) (accept
 	return resp.ProtoMajor == 2, nil
 }
 
-// discard reads a little of a body, so that its connection may be used again.
+// discard closes a body. If the rest of it is short and comes soon, it reads that, so that the
+// connection may be used again. HTTP/2 does not need it, and Close would wait for the Read of
+// what net/http decompresses.
 func discard(resp *http.Response) {
-	io.CopyN(io.Discard, resp.Body, 4<<10)
+	if resp.ProtoMajor == 1 && !resp.Uncompressed {
+		timer := time.AfterFunc(discardTimeout, func() { resp.Body.Close() })
+		defer timer.Stop()
+		io.CopyN(io.Discard, resp.Body, 4<<10)
+	}
 	resp.Body.Close()
 }
+
+const discardTimeout = 50 * time.Millisecond
 
 // withReadBody returns req with its body in memory, so that it can be replayed, if it is
 // one that may carry an offer.
