@@ -150,9 +150,9 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return t.base.RoundTrip(req)
 	}
 	asked := req
-	req, err := t.withReadBody(req)
-	if err != nil {
-		return nil, err
+	if hasBody(req) && t.carriesOffer(req) {
+		own := *req
+		req = &own // for holdBody
 	}
 	o := t.origin(req.URL)
 	for attempt := 1; ; attempt++ {
@@ -221,6 +221,10 @@ func (t *Transport) attempt(o *origin, req *http.Request, last bool) (*http.Resp
 		return t.overStream(c, req, false)
 	}
 	if t.carriesOffer(req) {
+		if err := holdBody(req); err != nil {
+			closeBody(req)
+			return nil, err
+		}
 		return t.offer(o, req, turn, true)
 	}
 	accepted, err := t.offerFirst(o, req, turn)

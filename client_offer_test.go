@@ -1,7 +1,10 @@
 package h2c_test
 
 import (
+	"context"
+	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -167,4 +170,151 @@ func TestClient_C10_shortAnswer(t *testing.T) {
 	if n := conns.Load(); n != 1 {
 		t.Errorf("%d connections", n)
 	}
+}
+
+// brokenBody is a body that fails in the middle.
+type brokenBody struct{ closed atomic.Int64 }
+
+var errBody = errors.New("disk error")
+
+func (b *brokenBody) Read(p []byte) (int, error) { return copy(p, "ab"), errBody }
+func (b *brokenBody) Close() error               { b.closed.Add(1); return nil }
+
+// A body that cannot be read says nothing of the origin, to which it is not offered.
+func TestClient_C10_brokenBody(t *testing.T) {
+	ts := serve(t, configured, via)
+	tr := transport(t, ts.l, &h2c.Transport{MaxUpgradeBodyBytes: 1000})
+	body := new(brokenBody)
+	req, _ := http.NewRequest("POST", "http://example.com/", body)
+	req.ContentLength = 10
+	req.GetBody = func() (io.ReadCloser, error) { return body, nil }
+	if _, err := tr.RoundTrip(req); !errors.Is(err, errBody) || body.closed.Load() == 0 {
+		t.Errorf("got %v, closed %d times", err, body.closed.Load())
+	}
+	if got := fetch(t, tr, "GET", "/", ""); !strings.HasPrefix(got, "HTTP/2.0 200") {
+		t.Errorf("got %q", got)
+	}
+}
+
+// A body is read into memory for an offer alone, and no longer than the caller waits.
+func TestClient_C13_slowBody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := peers(t, func(p *peer) {
+			if !p.offer() {
+				return
+			}
+			p.frames(func(fr *http2.Framer) { fr.WriteSettings(); answer(fr, 1, "ok") })
+			if p.preface() == nil {
+				p.serveStreams() // answers before the body has come
+			}
+		})
+		tr := transport(t, l, &h2c.Transport{MaxUpgradeBodyBytes: 1000})
+		send := func() (*http.Response, error) {
+			pr, pw := io.Pipe()
+			defer pw.Close()
+			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+			defer cancel()
+			req, _ := http.NewRequestWithContext(ctx, "POST", "http://example.com/", pr)
+			req.ContentLength = 10
+			return tr.RoundTrip(req)
+		}
+		if _, err := send(); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+		fetch(t, tr, "GET", "/", "")
+		resp, err := send()
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		tr.Close()
+		time.Sleep(time.Hour)
+	})
+}
+
+// A server that is gone for a moment has not rejected anything.
+func TestClient_C14_redialFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := peers(t, func(p *peer) {
+			for answered := false; ; answered = true {
+				if _, _, err := p.request(); err != nil || answered {
+					return
+				}
+				if p.n > 1 {
+					p.send(wantSwitching)
+					p.frames(func(fr *http2.Framer) { fr.WriteSettings(); answer(fr, 1, "ok") })
+					if p.preface() == nil {
+						p.serveStreams()
+					}
+					return
+				}
+				p.send("HTTP/1.1 200 OK\nContent-Length: 2\n\nok")
+			}
+		})
+		tr := transport(t, l, &h2c.Transport{RefusalTTL: time.Minute})
+		fetch(t, tr, "GET", "/", "")
+		time.Sleep(time.Minute)
+		dial := tr.Base.DialContext
+		refused := &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
+		tr.Base.DialContext = func(context.Context, string, string) (net.Conn, error) { return nil, refused }
+		req, _ := http.NewRequest("GET", "http://example.com/", nil)
+		if _, err := tr.RoundTrip(req); !errors.Is(err, refused) {
+			t.Errorf("got %v", err)
+		}
+		tr.Base.DialContext = dial
+		if got := fetch(t, tr, "GET", "/", ""); got != "HTTP/2.0 200 ok" {
+			t.Errorf("got %q", got)
+		}
+		tr.Close()
+		time.Sleep(time.Hour)
+	})
+}
+
+var errWrite = errors.New("broken pipe")
+
+// failingConn fails from the Nth Write on.
+type failingConn struct {
+	net.Conn
+	left int
+}
+
+func (c *failingConn) Write(p []byte) (int, error) {
+	if c.left--; c.left <= 0 {
+		time.Sleep(time.Second)
+		return 0, errWrite
+	}
+	return c.Conn.Write(p)
+}
+
+// No frame follows a request of which the rest could not be sent, though the 101 is there.
+func TestClient_C02_requestBreaks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rest := make(chan string, 1)
+		l := peers(t, func(p *peer) {
+			if _, err := http.ReadRequest(p.br); err != nil {
+				return
+			}
+			p.send(wantSwitching)
+			b, _ := io.ReadAll(p.br)
+			rest <- string(b)
+		})
+		tr := transport(t, l, &h2c.Transport{MaxUpgradeBodyBytes: 1 << 20})
+		dial := tr.Base.DialContext
+		tr.Base.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			nc, err := dial(ctx, network, addr)
+			return &failingConn{nc, 2}, err
+		}
+		req, _ := http.NewRequest("POST", "http://example.com/", strings.NewReader(strings.Repeat("x", 100_000)))
+		if _, err := tr.RoundTrip(req); err == nil || !strings.Contains(err.Error(), errWrite.Error()) {
+			t.Errorf("got %v", err)
+		}
+		if b := <-rest; strings.Contains(b, "PRI") {
+			t.Errorf("the server read %q as the body", b[max(0, len(b)-100):])
+		}
+		if got := tr.Stats(); got.Upgraded != 0 {
+			t.Errorf("%+v", got)
+		}
+		tr.Close()
+		time.Sleep(time.Hour)
+	})
 }

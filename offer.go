@@ -66,15 +66,18 @@ func rejected(status int) bool {
 	return status == http.StatusBadRequest || status == http.StatusRequestEntityTooLarge || status >= 500
 }
 
-// sendOffer sends req over HTTP/1.1 with the offer in it. The connection is nil if there
-// was none.
+// sendOffer sends req over HTTP/1.1 with the offer in it. The connection is the one that it was
+// sent on; it is nil if there was none.
 func (t *Transport) sendOffer(req *http.Request) (*http.Response, *wire, error) {
 	var used *wire
-	wrote := make(chan struct{})
-	written := sync.OnceFunc(func() { close(wrote) })
+	var wrote chan error // net/http may try more than one connection
 	ctx := httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
-		GotConn:      func(info httptrace.GotConnInfo) { used, _ = info.Conn.(*wire) },
-		WroteRequest: func(httptrace.WroteRequestInfo) { written() },
+		GetConn: func(string) { used = nil },
+		GotConn: func(info httptrace.GotConnInfo) {
+			used, _ = info.Conn.(*wire)
+			wrote = make(chan error, 1)
+		},
+		WroteRequest: func(info httptrace.WroteRequestInfo) { wrote <- info.Err },
 	})
 	offer := req.Clone(ctx)
 	// One line, in the spelling of the RFC: some servers compare octets.
@@ -99,12 +102,15 @@ func (t *Transport) sendOffer(req *http.Request) (*http.Response, *wire, error) 
 		return nil, used, fmt.Errorf("%w: Upgrade is %q", errSwitch, resp.Header["Upgrade"])
 	}
 	select {
-	case <-wrote: // a request must be whole before any frame
-		return resp, used, nil
+	case err = <-wrote: // a request must be whole before any frame
 	case <-req.Context().Done():
-		resp.Body.Close()
-		return nil, used, context.Cause(req.Context())
+		err = context.Cause(req.Context())
 	}
+	if err != nil {
+		resp.Body.Close()
+		return nil, used, err
+	}
+	return resp, used, nil
 }
 
 // switched makes an HTTP/2 connection of one that was switched by a 101, and returns the
@@ -233,24 +239,34 @@ func discard(resp *http.Response) {
 
 const discardTimeout = 50 * time.Millisecond
 
-// withReadBody returns req with its body in memory, so that it can be replayed, if it is
-// one that may carry an offer.
-func (t *Transport) withReadBody(req *http.Request) (*http.Request, error) {
-	if !hasBody(req) || req.GetBody != nil || !t.carriesOffer(req) {
-		return req, nil
+// holdBody puts the body of a request, which is about to carry an offer, into memory: it is whole
+// then, and can be replayed.
+func holdBody(req *http.Request) error {
+	if !hasBody(req) {
+		return nil
 	}
-	body, err := io.ReadAll(io.LimitReader(req.Body, req.ContentLength+1))
-	req.Body.Close()
-	if err != nil {
-		return nil, err
+	var body []byte
+	read := make(chan error, 1)
+	go func() {
+		var err error
+		body, err = io.ReadAll(io.LimitReader(req.Body, req.ContentLength+1))
+		read <- err
+	}()
+	select {
+	case err := <-read:
+		if err != nil {
+			return err
+		}
+	case <-req.Context().Done():
+		return context.Cause(req.Context())
 	}
 	if int64(len(body)) != req.ContentLength {
-		return nil, fmt.Errorf("h2c: body of %d octets with ContentLength %d", len(body), req.ContentLength)
+		return fmt.Errorf("h2c: body of %d octets with ContentLength %d", len(body), req.ContentLength)
 	}
-	read := *req
-	read.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
-	read.Body, _ = read.GetBody()
-	return &read, nil
+	req.Body.Close()
+	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+	req.Body, _ = req.GetBody()
+	return nil
 }
 
 // foundHTTP2Only notes that the server speaks nothing but HTTP/2. It has processed nothing.
