@@ -1,6 +1,7 @@
 package h2c
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -166,7 +167,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		if attempt == maxAttempts || req.Context().Err() != nil {
 			closeBody(req)
-			return nil, again.cause
+			return nil, cmp.Or(context.Cause(req.Context()), again.cause)
 		}
 		if again.untouched {
 			continue
@@ -363,10 +364,18 @@ func (t *Transport) refusalTTL() time.Duration {
 	return max(t.RefusalTTL, 0)
 }
 
-// newClient makes an HTTP/2 client of a connection.
-func (t *Transport) newClient(nc net.Conn, addr string) (*http.ClientConn, error) {
-	ctx := context.WithValue(context.Background(), dialedKey{}, nc)
-	return t.h2.NewClientConn(ctx, "http", addr)
+// newClient makes an HTTP/2 client of a connection, to which it writes. It outlives the context,
+// unless that ends meanwhile.
+func (t *Transport) newClient(ctx context.Context, nc net.Conn, addr string) (*http.ClientConn, error) {
+	stop := context.AfterFunc(ctx, func() { nc.Close() })
+	cc, err := t.h2.NewClientConn(context.WithValue(context.Background(), dialedKey{}, nc), "http", addr)
+	if stop() {
+		return cc, err
+	}
+	if err == nil {
+		cc.Close()
+	}
+	return nil, context.Cause(ctx)
 }
 
 func (t *Transport) negotiated(n Negotiation) { t.counters.negotiated(n, t.Trace, t.Logger) }

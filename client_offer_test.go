@@ -1,6 +1,7 @@
 package h2c_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -317,4 +318,134 @@ func TestClient_C02_requestBreaks(t *testing.T) {
 		tr.Close()
 		time.Sleep(time.Hour)
 	})
+}
+
+// What breaks after the 101 is asked again without the offer, once, if that is allowed; and
+// so is what says nothing after it.
+func TestClient_C14_switchBreaks(t *testing.T) {
+	for name, then := range map[string]func(*peer){
+		"close":         func(p *peer) { p.preface() },
+		"close at once": func(p *peer) {},
+		"error": func(p *peer) {
+			p.frames(func(fr *http2.Framer) { fr.WriteSettings(); fr.WriteGoAway(0, http2.ErrCodeProtocol, nil) })
+		},
+		"HTTP/1.1": func(p *peer) { p.send("HTTP/1.1 200 OK\nContent-Length: 2\n\nok") },
+		"silence":  func(p *peer) { io.Copy(io.Discard, p.br) },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var handled atomic.Int64
+			l := peers(t, func(p *peer) {
+				for {
+					req, _, err := p.request()
+					if err != nil {
+						return
+					}
+					handled.Add(1)
+					if req.Header.Get("Upgrade") != "" {
+						p.send(wantSwitching)
+						then(p)
+						return
+					}
+					p.send("HTTP/1.1 200 OK\nContent-Length: 2\n\nok")
+				}
+			})
+			tr := transport(t, l, new(h2c.Transport))
+			for _, want := range []int64{2, 3} {
+				if got := fetch(t, tr, "GET", "/", ""); got != "HTTP/1.1 200 ok" || handled.Load() != want {
+					t.Errorf("%s: got %q, handled %d times, want %d", name, got, handled.Load(), want)
+				}
+			}
+			if got := tr.Stats(); got.Declined[h2c.ReasonRejected] != 1 || got.Active != 0 {
+				t.Errorf("%s: %+v", name, got)
+			}
+			tr.Close()
+
+			tr = transport(t, l, new(h2c.Transport))
+			handled.Store(0)
+			req, _ := http.NewRequest("DELETE", "http://example.com/", nil)
+			resp, err := tr.RoundTrip(req)
+			if err == nil {
+				resp.Body.Close()
+			}
+			if he := (*h2c.HandshakeError)(nil); !errors.As(err, &he) || he.Reason != h2c.ReasonRejected || handled.Load() != 1 {
+				t.Errorf("%s: DELETE: %v, handled %d times", name, err, handled.Load())
+			}
+			tr.Close()
+			time.Sleep(time.Hour)
+		})
+	}
+}
+
+// Request.Cancel ends the wait, and is not taken for an answer.
+func TestClient_C13_requestCancel(t *testing.T) {
+	for name, script := range map[string]func(*peer){
+		"before the 101": func(p *peer) { p.request() },
+		"after the 101":  func(p *peer) { p.offer() },
+		"stream 1": func(p *peer) {
+			if p.offer() {
+				p.frames(func(fr *http2.Framer) { fr.WriteSettings() })
+			}
+		},
+	} {
+		for _, method := range []string{"GET", "POST"} {
+			synctest.Test(t, func(t *testing.T) {
+				l := peers(t, func(p *peer) {
+					script(p)
+					io.Copy(io.Discard, p.br)
+				})
+				tr := transport(t, l, new(h2c.Transport))
+				var body io.Reader
+				if method == "POST" {
+					body = strings.NewReader("body")
+				}
+				req, _ := http.NewRequest(method, "http://example.com/", body)
+				cancel := make(chan struct{})
+				req.Cancel = cancel //lint:ignore SA1019 net/http honours it
+				time.AfterFunc(time.Second, func() { close(cancel) })
+				start := time.Now()
+				resp, err := tr.RoundTrip(req)
+				if err == nil {
+					resp.Body.Close()
+				}
+				if got := tr.Stats(); err == nil || time.Since(start) != time.Second || got.Declined != nil {
+					t.Errorf("%s, %s: %v after %v, %+v", name, method, err, time.Since(start), got)
+				}
+				tr.Close()
+				time.Sleep(time.Hour)
+			})
+		}
+	}
+}
+
+// The client preface waits for a server that does not read, but not for longer than the caller.
+func TestClient_C13_unbuffered(t *testing.T) {
+	for _, mode := range []h2c.Mode{h2c.ModeAuto, h2c.ModePriorKnowledge} {
+		synctest.Test(t, func(t *testing.T) {
+			tr := &h2c.Transport{Mode: mode, HandshakeTimeout: -1, Base: &http.Transport{
+				DialContext: func(context.Context, string, string) (net.Conn, error) {
+					nc, server := net.Pipe()
+					if mode == h2c.ModeAuto {
+						go func() {
+							http.ReadRequest(bufio.NewReader(server))
+							io.WriteString(server, crlf(wantSwitching))
+						}()
+					}
+					return nc, nil
+				},
+			}}
+			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+			defer cancel()
+			req, _ := http.NewRequestWithContext(ctx, "GET", "http://example.com/", nil)
+			start := time.Now()
+			resp, err := tr.RoundTrip(req)
+			if err == nil {
+				resp.Body.Close()
+			}
+			if got := tr.Stats(); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != time.Second || got.Declined != nil || got.Failed != nil {
+				t.Errorf("mode %d: %v after %v, %+v", mode, err, time.Since(start), got)
+			}
+			tr.Close()
+			time.Sleep(time.Hour)
+		})
+	}
 }

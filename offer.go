@@ -2,6 +2,7 @@ package h2c
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +12,9 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/http/httpguts"
@@ -44,7 +47,7 @@ func (t *Transport) offer(o *origin, req *http.Request, turn *turn, repeat bool)
 	switch {
 	case err != nil && errors.Is(err, errHTTP2Only):
 		return nil, t.foundHTTP2Only(o, err)
-	case err != nil && (nc == nil || req.Context().Err() != nil || isTimeout(err)):
+	case err != nil && (nc == nil || gaveUp(req) || isTimeout(err)):
 		turn.fail(req, err)
 		return nil, err // nothing was sent, or nobody waits, or the server takes its time
 	case errors.Is(err, errSwitch):
@@ -53,12 +56,39 @@ func (t *Transport) offer(o *origin, req *http.Request, turn *turn, repeat bool)
 		// The offer itself may be what the server cannot bear.
 		return t.withoutOffer(o, req, resp, err, turn, repeat)
 	case resp.StatusCode != http.StatusSwitchingProtocols:
-		o.refuse()
-		t.negotiated(Negotiation{Via: ViaHTTP1, Reason: ReasonRefused, RemoteAddr: o.addr})
+		t.declined(o, ReasonRefused, nil)
 		return resp, nil
 	}
-	return t.switched(o, req, resp, nc, turn)
+	resp, err = t.switched(o, req, resp, nc, turn)
+	if ended := (*endedError)(nil); errors.As(err, &ended) {
+		if gaveUp(req) {
+			return nil, cmp.Or(context.Cause(req.Context()), ended.cause)
+		}
+		return t.withoutOffer(o, req, nil, ended.cause, turn, repeat)
+	}
+	return resp, err
 }
+
+// gaveUp reports whether nobody waits for the response to a request anymore.
+func gaveUp(req *http.Request) bool {
+	select {
+	case <-req.Cancel: //lint:ignore SA1019 net/http honours it
+		return true
+	default:
+		return req.Context().Err() != nil
+	}
+}
+
+// declined notes that the origin does not take an offer.
+func (t *Transport) declined(o *origin, reason Reason, cause error) {
+	o.refuse()
+	t.negotiated(Negotiation{Via: ViaHTTP1, Reason: reason, Err: cause, RemoteAddr: o.addr})
+}
+
+// An endedError says that a connection was switched, and ended before its first response.
+type endedError struct{ cause error }
+
+func (e *endedError) Error() string { return e.cause.Error() }
 
 var errSwitch = errors.New("101 that does not switch to h2c")
 
@@ -116,17 +146,31 @@ func (t *Transport) sendOffer(req *http.Request) (*http.Response, *wire, error) 
 // switched makes an HTTP/2 connection of one that was switched by a 101, and returns the
 // response that comes on stream 1.
 func (t *Transport) switched(o *origin, req *http.Request, resp *http.Response, w *wire, turn *turn) (*http.Response, error) {
-	sc := splice.NewClient(&bodyConn{wire: w, body: resp.Body})
+	bc := &bodyConn{wire: w, body: resp.Body}
+	sc := splice.NewClient(bc)
+	var silent atomic.Bool
+	if timeout := t.handshakeTimeout(); timeout > 0 {
+		bc.timer = time.AfterFunc(timeout, func() {
+			silent.Store(true)
+			sc.Close()
+		})
+	}
+	ended := func(err error) error {
+		if silent.Load() {
+			err = os.ErrDeadlineExceeded
+		}
+		return &endedError{err}
+	}
 	t.speaksHTTP2(w, ViaUpgrade, o.addr)
-	cc, err := t.newClient(sc, o.addr)
+	cc, err := t.newClient(req.Context(), sc, o.addr)
 	if err != nil {
 		sc.Close()
-		return nil, broken(req, err)
+		return nil, ended(err)
 	}
 	c := &clientConn{origin: o, wire: w, cc: cc}
 	if err := sc.Ready(req.Context()); err != nil {
 		c.cc.Close()
-		return nil, broken(req, err)
+		return nil, ended(err)
 	}
 	publish := sync.OnceFunc(func() {
 		o.add(c)
@@ -144,6 +188,7 @@ func (t *Transport) switched(o *origin, req *http.Request, resp *http.Response, 
 	// URL, and it is one that can always be encoded.
 	first := &http.Request{
 		Method: req.Method,
+		Cancel: req.Cancel, //lint:ignore SA1019 net/http honours it
 		URL:    &url.URL{Scheme: "http", Host: "stream1", Path: "/"},
 		Header: make(http.Header),
 	}
@@ -153,36 +198,46 @@ func (t *Transport) switched(o *origin, req *http.Request, resp *http.Response, 
 		}
 	}
 	resp, err = c.cc.RoundTrip(first.WithContext(untraced{req.Context(), true}))
-	if err != nil {
-		err = c.explain(req, err)
-		select {
-		case <-sc.Requested():
-		default:
-			c.cc.Close() // nobody else can use it
-		}
-		return nil, err
+	if err == nil {
+		publish()
+		return resp, nil
 	}
-	publish()
-	return resp, nil
+	select {
+	case <-sc.Requested():
+		if c.cc.Err() == nil || unprocessed(err) {
+			return nil, c.explain(req, err)
+		}
+	default:
+		c.cc.Close() // nobody else can use it
+	}
+	return nil, ended(err)
 }
 
 // bodyConn is a connection whose octets come from the body of a 101: those that came with
 // it are there.
 type bodyConn struct {
 	*wire
-	body io.ReadCloser
+	body  io.ReadCloser
+	timer *time.Timer // for the first of them; nil if there is none, or it has come
 }
 
-func (c *bodyConn) Read(p []byte) (int, error) { return c.body.Read(p) }
-func (c *bodyConn) Close() error               { return c.body.Close() }
+func (c *bodyConn) Read(p []byte) (int, error) {
+	n, err := c.body.Read(p)
+	if c.timer != nil {
+		c.timer.Stop()
+		c.timer = nil
+	}
+	return n, err
+}
+
+func (c *bodyConn) Close() error { return c.body.Close() }
 
 var _ net.Conn = (*bodyConn)(nil)
 
 // withoutOffer repeats a request whose offer was answered by an error, if it may be
 // repeated, and remembers the origin as one that declines.
 func (t *Transport) withoutOffer(o *origin, req *http.Request, resp *http.Response, cause error, turn *turn, repeat bool) (*http.Response, error) {
-	o.refuse()
-	t.negotiated(Negotiation{Via: ViaHTTP1, Reason: ReasonRejected, Err: cause, RemoteAddr: o.addr})
+	t.declined(o, ReasonRejected, cause)
 	turn.end()
 	if resp == nil {
 		cause = &HandshakeError{Reason: ReasonRejected, Err: cause}
@@ -206,7 +261,13 @@ func (t *Transport) withoutOffer(o *origin, req *http.Request, resp *http.Respon
 func (t *Transport) offerFirst(o *origin, req *http.Request, turn *turn) (accepted bool, err error) {
 	u := *req.URL
 	u.Path, u.RawPath, u.RawQuery, u.Opaque = "/", "", "", ""
-	options := &http.Request{Method: http.MethodOptions, URL: &u, Host: req.Host, Header: make(http.Header)}
+	options := &http.Request{
+		Method: http.MethodOptions,
+		URL:    &u,
+		Host:   req.Host,
+		Header: make(http.Header),
+		Cancel: req.Cancel, //lint:ignore SA1019 net/http honours it
+	}
 	if agent, ok := req.Header["User-Agent"]; ok {
 		options.Header["User-Agent"] = agent
 	}

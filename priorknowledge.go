@@ -244,8 +244,11 @@ func (t *Transport) dialPriorKnowledge(ctx context.Context, o *origin) (*clientC
 		})
 	}
 	c := &clientConn{origin: o, wire: w}
-	if c.cc, err = t.newClient(w, o.addr); err != nil {
+	if c.cc, err = t.newClient(ctx, w, o.addr); err != nil {
 		w.Close()
+		if ctx.Err() != nil {
+			return nil, err
+		}
 		return nil, t.noAnswer(c, err)
 	}
 	return c, nil

@@ -42,15 +42,6 @@ func (c *clientConn) explain(req *http.Request, err error) error {
 	return err
 }
 
-// broken turns an error of a connection that was switched, but is of no use, into what the
-// caller is to know.
-func broken(req *http.Request, err error) error {
-	if req.Context().Err() == nil && mayRepeat(req) {
-		return &retryError{cause: err}
-	}
-	return err
-}
-
 func isTimeout(err error) bool {
 	var ne net.Error
 	return errors.As(err, &ne) && ne.Timeout()
