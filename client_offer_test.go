@@ -449,3 +449,53 @@ func TestClient_C13_unbuffered(t *testing.T) {
 		})
 	}
 }
+
+// An error of the request's own says nothing of a fresh connection, and leaves it to others.
+func TestClient_C09_localError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var conns atomic.Int64
+		l := peers(t, func(p *peer) {
+			conns.Add(1)
+			time.Sleep(time.Second)
+			p.frames(func(fr *http2.Framer) { fr.WriteSettings() })
+			if p.preface() == nil {
+				p.serveStreams()
+			}
+		})
+		tr := transport(t, l, &h2c.Transport{Mode: h2c.ModePriorKnowledge})
+		body := new(brokenBody)
+		req, _ := http.NewRequest("POST", "http://example.com/", body)
+		if _, err := tr.RoundTrip(req); !errors.Is(err, errBody) {
+			t.Errorf("got %v", err)
+		}
+		if got := fetch(t, tr, "GET", "/", ""); got != "HTTP/2.0 200 ok" || conns.Load() != 1 {
+			t.Errorf("got %q, %d connections", got, conns.Load())
+		}
+		if got := tr.Stats(); got.Failed != nil {
+			t.Errorf("%+v", got)
+		}
+		tr.Close()
+		time.Sleep(time.Hour)
+	})
+}
+
+func TestClient_C09_timeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := peers(t, func(p *peer) { io.Copy(io.Discard, p.br) })
+		for _, timeout := range []time.Duration{0, time.Second} {
+			tr := transport(t, l, &h2c.Transport{Mode: h2c.ModePriorKnowledge, Base: &http.Transport{ResponseHeaderTimeout: timeout}})
+			resp, err := (&http.Client{Transport: tr}).Get("http://example.com/")
+			if err == nil {
+				resp.Body.Close()
+			}
+			if timed, ok := err.(interface{ Timeout() bool }); !ok || !timed.Timeout() {
+				t.Errorf("ResponseHeaderTimeout %v: %v is no timeout", timeout, err)
+			}
+			tr.Close()
+		}
+		if (&h2c.HandshakeError{}).Timeout() {
+			t.Error("an error without a cause is a timeout")
+		}
+		time.Sleep(time.Hour)
+	})
+}

@@ -63,6 +63,9 @@ func (e *HandshakeError) Error() string {
 
 func (e *HandshakeError) Unwrap() error { return e.Err }
 
+// Timeout reports whether the other end did not answer in time.
+func (e *HandshakeError) Timeout() bool { return isTimeout(e.Err) }
+
 // Via says how the protocol of a connection was settled.
 type Via string
 

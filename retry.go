@@ -28,7 +28,7 @@ func (c *clientConn) explain(req *http.Request, err error) error {
 			return &retryError{cause: err} // it has changed since
 		}
 		return err
-	case !c.wire.seen.Load():
+	case !c.wire.seen.Load() && c.cc.Err() != nil:
 		c.origin.forget(c)
 		err = c.origin.t.noAnswer(c, err)
 		if c.origin.t.Mode == ModeAuto && mayRepeat(req) {
