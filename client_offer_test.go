@@ -499,3 +499,83 @@ func TestClient_C09_timeout(t *testing.T) {
 		time.Sleep(time.Hour)
 	})
 }
+
+// A server that does not answer "OPTIONS /" holds one request up, for HandshakeTimeout.
+func TestClient_C14_optionsSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := peers(t, func(p *peer) {
+			for {
+				req, _, err := p.request()
+				if err != nil {
+					return
+				}
+				if req.Header.Get("Upgrade") != "" {
+					io.Copy(io.Discard, p.br)
+					return
+				}
+				p.send("HTTP/1.1 200 OK\nContent-Length: 2\n\nok")
+			}
+		})
+		tr := transport(t, l, &h2c.Transport{HandshakeTimeout: 2 * time.Second})
+		start := time.Now()
+		for range 3 {
+			if got := fetch(t, tr, "POST", "/", "body"); got != "HTTP/1.1 200 ok" || time.Since(start) != 2*time.Second {
+				t.Errorf("got %q after %v", got, time.Since(start))
+			}
+		}
+		if got := tr.Stats(); got.Declined[h2c.ReasonRejected] != 1 {
+			t.Errorf("%+v", got)
+		}
+		tr.Close()
+		time.Sleep(time.Hour)
+	})
+}
+
+// The time that dialing takes is not the server's.
+func TestClient_C14_slowDial(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ts := serve(t, configured, via)
+		tr := transport(t, ts.l, &h2c.Transport{HandshakeTimeout: time.Second})
+		dial := tr.Base.DialContext
+		tr.Base.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			time.Sleep(time.Minute)
+			return dial(ctx, network, addr)
+		}
+		if got := fetch(t, tr, "POST", "/", "body"); !strings.HasPrefix(got, "HTTP/2.0 200") {
+			t.Errorf("got %q", got)
+		}
+		tr.Close()
+		ts.hs.Close()
+		time.Sleep(time.Hour)
+	})
+}
+
+// A slow answer to the offer holds others up once, not each of them.
+func TestClient_slowOfferOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := peers(t, func(p *peer) {
+			for {
+				req, _, err := p.request()
+				if err != nil {
+					return
+				}
+				if req.URL.Path == "/poll" {
+					time.Sleep(5 * time.Minute)
+				}
+				p.send("HTTP/1.1 200 OK\nContent-Length: 2\n\nok")
+			}
+		})
+		tr := transport(t, l, &h2c.Transport{HandshakeTimeout: 2 * time.Second})
+		start := time.Now()
+		go fetch(t, tr, "GET", "/poll", "")
+		synctest.Wait()
+		for range 3 {
+			fetch(t, tr, "GET", "/", "")
+		}
+		if took := time.Since(start); took != 2*time.Second {
+			t.Errorf("took %v", took)
+		}
+		time.Sleep(time.Hour)
+		tr.Close()
+	})
+}

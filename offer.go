@@ -257,7 +257,8 @@ func (t *Transport) withoutOffer(o *origin, req *http.Request, resp *http.Respon
 
 // offerFirst makes an offer with a request of its own, where req cannot carry it, and
 // reports whether the origin accepts HTTP/2. net/http answers "OPTIONS *" before any
-// handler, so that form would never switch there.
+// handler, so that form would never switch there. An origin that does not answer in time has
+// declined.
 func (t *Transport) offerFirst(o *origin, req *http.Request, turn *turn) (accepted bool, err error) {
 	u := *req.URL
 	u.Path, u.RawPath, u.RawQuery, u.Opaque = "/", "", "", ""
@@ -271,12 +272,28 @@ func (t *Transport) offerFirst(o *origin, req *http.Request, turn *turn) (accept
 	if agent, ok := req.Header["User-Agent"]; ok {
 		options.Header["User-Agent"] = agent
 	}
-	resp, err := t.offer(o, options.WithContext(untraced{req.Context(), false}), turn, false)
+	ctx, cancel := context.WithCancelCause(untraced{req.Context(), false})
+	defer cancel(nil)
+	if timeout := t.handshakeTimeout(); timeout > 0 {
+		var timer *time.Timer
+		defer func() {
+			if timer != nil {
+				timer.Stop()
+			}
+		}()
+		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) {
+			timer = time.AfterFunc(timeout, func() { cancel(os.ErrDeadlineExceeded) })
+		}})
+	}
+	resp, err := t.offer(o, options.WithContext(ctx), turn, false)
 	var again *retryError
 	var failed *HandshakeError
 	switch {
 	case errors.As(err, &again):
 		return true, nil
+	case err != nil && !gaveUp(req) && context.Cause(ctx) == os.ErrDeadlineExceeded:
+		t.declined(o, ReasonRejected, os.ErrDeadlineExceeded)
+		return false, nil
 	case errors.As(err, &failed) && failed.Reason == ReasonRejected:
 		return false, nil // req itself may do better
 	case err != nil:

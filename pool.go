@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/http/httpguts"
@@ -95,7 +96,8 @@ type turn struct {
 	o    *origin
 	done chan struct{} // closed when it ends
 	once sync.Once
-	err  error // what the others would get, too
+	err  error       // what the others would get, too
+	slow atomic.Bool // others have waited long enough
 }
 
 // fail notes that a connection could not be made. Those who wait need not try one after the
@@ -137,6 +139,7 @@ func (t *Transport) turn(o *origin, req *http.Request) (*clientConn, *turn, erro
 				return nil, nil, wait.err
 			}
 		case <-expired:
+			wait.slow.Store(true)
 			return nil, nil, nil
 		case <-req.Context().Done():
 			return nil, nil, context.Cause(req.Context())
@@ -160,6 +163,9 @@ func (o *origin) next(mode Mode, refusals *int) (c *clientConn, mine, others *tu
 	}
 	*refusals = o.refusals
 	if o.negotiation != nil {
+		if o.negotiation.slow.Load() {
+			return nil, nil, nil
+		}
 		return nil, nil, o.negotiation
 	}
 	o.negotiation = &turn{o: o, done: make(chan struct{})}
