@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -178,9 +179,13 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 }
 
-// takes reports whether a request is for this package at all.
+// takes reports whether a request is for this package at all. What is wrong with one that is
+// not valid, Base says.
 func (t *Transport) takes(req *http.Request) bool {
-	if req.URL == nil || req.URL.Scheme != "http" || req.URL.Host == "" || req.Header == nil || len(req.Header["Upgrade"]) > 0 {
+	if req.URL == nil || req.URL.Scheme != "http" || req.URL.Host == "" || req.Header == nil || hasField(req.Header, "Upgrade") {
+		return false
+	}
+	if req.Method != "" && !httpguts.ValidHeaderFieldName(req.Method) || !validFields(req.Header) || !validFields(req.Trailer) {
 		return false
 	}
 	if t.base.Proxy == nil {
@@ -188,6 +193,28 @@ func (t *Transport) takes(req *http.Request) bool {
 	}
 	proxy, err := t.base.Proxy(req)
 	return proxy == nil && err == nil
+}
+
+// hasField reports whether a field is in h, in whatever spelling.
+func hasField(h http.Header, name string) bool {
+	for key, values := range h {
+		if len(values) > 0 && strings.EqualFold(key, name) {
+			return true
+		}
+	}
+	return false
+}
+
+func validFields(h http.Header) bool {
+	for name, values := range h {
+		if !httpguts.ValidHeaderFieldName(name) {
+			return false
+		}
+		if slices.ContainsFunc(values, func(v string) bool { return !httpguts.ValidHeaderFieldValue(v) }) {
+			return false
+		}
+	}
+	return true
 }
 
 // attempt sends a request in the way that its origin calls for now. The last one is over HTTP/1.1,
@@ -251,7 +278,7 @@ func (t *Transport) mayHTTP1(o *origin) bool {
 // staysHTTP1 reports whether a request says something of its connection, which it should
 // not share then, or is one that only HTTP/1.1 can carry.
 func (t *Transport) staysHTTP1(req *http.Request) bool {
-	return t.base.DisableKeepAlives || req.Close || len(req.Header["Connection"]) > 0 || req.Method == http.MethodConnect ||
+	return t.base.DisableKeepAlives || req.Close || hasField(req.Header, "Connection") || req.Method == http.MethodConnect ||
 		!fitsHTTP2(req)
 }
 

@@ -2,6 +2,7 @@ package h2c_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -578,4 +579,69 @@ func TestClient_slowOfferOnce(t *testing.T) {
 		time.Sleep(time.Hour)
 		tr.Close()
 	})
+}
+
+// The fields of the offer come once, whatever fields the user has set.
+func TestClient_C01_fieldsOfUser(t *testing.T) {
+	for name, tt := range map[string]struct {
+		header                        http.Header
+		connection, upgrade, settings int
+	}{
+		"HTTP2-Settings":         {http.Header{"Http2-Settings": {"AAMAAABk"}, "http2-settings": {"AAMAAABk"}}, 1, 1, 1},
+		"upgrade and connection": {http.Header{"upgrade": {"websocket"}, "connection": {"Upgrade"}}, 1, 1, 0},
+		"connection":             {http.Header{"connection": {"close"}}, 1, 0, 0},
+	} {
+		heads := make(chan string, 1)
+		l := peers(t, func(p *peer) {
+			var head bytes.Buffer
+			p.br = bufio.NewReader(io.TeeReader(p.nc, &head))
+			if _, _, err := p.request(); err != nil {
+				return
+			}
+			heads <- strings.ToLower(head.String())
+			p.send("HTTP/1.1 200 OK\nContent-Length: 0\n\n")
+		})
+		tr := transport(t, l, new(h2c.Transport))
+		req, _ := http.NewRequest("GET", "http://example.com/", nil)
+		req.Header = tt.header
+		resp, err := tr.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		head := <-heads
+		for field, want := range map[string]int{"connection": tt.connection, "upgrade": tt.upgrade, "http2-settings": tt.settings} {
+			if n := strings.Count(head, "\r\n"+field+": "); n != want {
+				t.Errorf("%s: %d lines of %s, want %d", name, n, field, want)
+			}
+		}
+	}
+}
+
+// A request that is not valid is not sent, and its body closed.
+func TestClient_invalidRequest(t *testing.T) {
+	ts := serve(t, configured, via)
+	for _, mode := range []h2c.Mode{h2c.ModeAuto, h2c.ModePriorKnowledge} {
+		tr := transport(t, ts.l, &h2c.Transport{Mode: mode})
+		for range 2 { // without a connection, and with one
+			for name, change := range map[string]func(*http.Request){
+				"field":   func(r *http.Request) { r.Header.Set("X", "a\nb") },
+				"name":    func(r *http.Request) { r.Header["a b"] = []string{"x"} },
+				"trailer": func(r *http.Request) { r.Trailer = http.Header{"X": {"a\nb"}} },
+				"method":  func(r *http.Request) { r.Method = "a b" },
+			} {
+				body := new(brokenBody)
+				req, _ := http.NewRequest("POST", "http://example.com/", body)
+				change(req)
+				_, err := tr.RoundTrip(req)
+				if err == nil || errors.Is(err, errBody) || body.closed.Load() == 0 {
+					t.Errorf("mode %d, invalid %s: %v, body closed %d times", mode, name, err, body.closed.Load())
+				}
+			}
+			fetch(t, tr, "GET", "/", "")
+		}
+		if got := tr.Stats(); got.Failed != nil || got.Active != 1 {
+			t.Errorf("mode %d: %+v", mode, got)
+		}
+	}
 }

@@ -7,12 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -110,7 +112,9 @@ func (t *Transport) sendOffer(req *http.Request) (*http.Response, *wire, error) 
 		WroteRequest: func(info httptrace.WroteRequestInfo) { wrote <- info.Err },
 	})
 	offer := req.Clone(ctx)
-	// One line, in the spelling of the RFC: some servers compare octets.
+	// One line, in the spelling of the RFC: some servers compare octets. A request with fields of
+	// its own for Connection or Upgrade does not come here.
+	maps.DeleteFunc(offer.Header, func(name string, _ []string) bool { return strings.EqualFold(name, "HTTP2-Settings") })
 	offer.Header["Connection"] = []string{"Upgrade, HTTP2-Settings"}
 	offer.Header["Upgrade"] = []string{"h2c"}
 	offer.Header["HTTP2-Settings"] = []string{t.settings}
