@@ -237,7 +237,7 @@ func (t *Transport) attempt(o *origin, req *http.Request, last bool) (*http.Resp
 	// It is for this request to find out what the origin speaks.
 	defer turn.end()
 	if t.Mode == ModePriorKnowledge || o.speaks() == priorKnowledge {
-		c, err := t.dialPriorKnowledge(req.Context(), o)
+		c, err := t.dialPriorKnowledge(req.Context(), o, dialAddr(req.URL))
 		if err != nil {
 			turn.fail(req, err)
 			closeBody(req)

@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/seed78dc1b7f/h2c"
 	"golang.org/x/net/http2"
 )
@@ -642,6 +643,88 @@ func TestClient_invalidRequest(t *testing.T) {
 		}
 		if got := tr.Stats(); got.Failed != nil || got.Active != 1 {
 			t.Errorf("mode %d: %+v", mode, got)
+		}
+	}
+}
+
+// A dial that ignores the context holds nobody up, and what it returns is closed.
+func TestClient_C13_dialIgnoresContext(t *testing.T) {
+	for _, mode := range []h2c.Mode{h2c.ModeAuto, h2c.ModePriorKnowledge} {
+		synctest.Test(t, func(t *testing.T) {
+			var other net.Conn
+			tr := &h2c.Transport{Mode: mode, Base: &http.Transport{
+				DialContext: func(context.Context, string, string) (net.Conn, error) {
+					time.Sleep(time.Minute)
+					var mine net.Conn
+					mine, other = net.Pipe()
+					return mine, nil
+				},
+			}}
+			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+			defer cancel()
+			req, _ := http.NewRequestWithContext(ctx, "GET", "http://example.com/", nil)
+			start := time.Now()
+			if _, err := tr.RoundTrip(req); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != time.Second {
+				t.Errorf("mode %d: %v after %v", mode, err, time.Since(start))
+			}
+			time.Sleep(time.Minute)
+			tr.CloseIdleConnections()
+			if _, err := other.Read(make([]byte, 1)); err != io.EOF {
+				t.Errorf("mode %d: connection: %v", mode, err)
+			}
+			tr.Close()
+			time.Sleep(time.Hour)
+		})
+	}
+}
+
+// endlessConn fails to write, has no deadlines, and its Read does not end before Close.
+type endlessConn struct{ net.Conn }
+
+func (endlessConn) Write([]byte) (int, error)       { return 0, errWrite }
+func (endlessConn) SetReadDeadline(time.Time) error { return errors.ErrUnsupported }
+
+func TestClient_C13_noDeadlines(t *testing.T) {
+	for _, mode := range []h2c.Mode{h2c.ModeAuto, h2c.ModePriorKnowledge} {
+		synctest.Test(t, func(t *testing.T) {
+			l := peers(t, func(p *peer) { io.Copy(io.Discard, p.br) })
+			tr := transport(t, l, &h2c.Transport{Mode: mode, HandshakeTimeout: -1})
+			dial := tr.Base.DialContext
+			tr.Base.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				nc, err := dial(ctx, network, addr)
+				return endlessConn{nc}, err
+			}
+			start := time.Now()
+			req, _ := http.NewRequest("POST", "http://example.com/", nil)
+			if _, err := tr.RoundTrip(req); err == nil || time.Since(start) > time.Second {
+				t.Errorf("mode %d: %v after %v", mode, err, time.Since(start))
+			}
+			tr.Close()
+			time.Sleep(time.Hour)
+		})
+	}
+}
+
+// DialContext gets the address as it was written; it is one origin, however it was.
+func TestClient_dialAddr(t *testing.T) {
+	for _, mode := range []h2c.Mode{h2c.ModeAuto, h2c.ModePriorKnowledge} {
+		ts := serve(t, configured, via)
+		tr := transport(t, ts.l, &h2c.Transport{Mode: mode})
+		var addrs []string
+		dial := tr.Base.DialContext
+		tr.Base.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			addrs = append(addrs, addr)
+			return dial(ctx, network, addr)
+		}
+		for _, host := range []string{"ExAmple.com", "example.com:80"} {
+			resp, err := (&http.Client{Transport: tr}).Get("http://" + host + "/")
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+		}
+		if diff := cmp.Diff([]string{"ExAmple.com:80"}, addrs); diff != "" {
+			t.Errorf("mode %d: (-want +got)\n%s", mode, diff)
 		}
 	}
 }

@@ -42,15 +42,20 @@ type clientConn struct {
 	cc     *http.ClientConn
 }
 
-func (t *Transport) origin(u *url.URL) *origin {
+// dialAddr returns what net/http dials for a URL.
+func dialAddr(u *url.URL) string {
 	addr := u.Host
 	if u.Port() == "" {
 		addr = net.JoinHostPort(u.Hostname(), "80")
 	}
-	addr = strings.ToLower(addr)
 	if ascii, err := httpguts.PunycodeHostPort(addr); err == nil {
 		addr = ascii
 	}
+	return addr
+}
+
+func (t *Transport) origin(u *url.URL) *origin {
+	addr := strings.ToLower(dialAddr(u))
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	o, ok := t.origins[addr]
