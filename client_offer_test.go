@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -405,13 +406,19 @@ func TestClient_C13_requestCancel(t *testing.T) {
 				req.Cancel = cancel //lint:ignore SA1019 net/http honours it
 				time.AfterFunc(time.Second, func() { close(cancel) })
 				start := time.Now()
-				resp, err := tr.RoundTrip(req)
-				if err == nil {
-					resp.Body.Close()
+				var wg sync.WaitGroup
+				for range 2 {
+					wg.Go(func() {
+						resp, err := tr.RoundTrip(req.Clone(context.Background()))
+						if err == nil {
+							resp.Body.Close()
+						}
+						if got := tr.Stats(); err == nil || time.Since(start) != time.Second || got.Declined != nil {
+							t.Errorf("%s, %s: %v after %v, %+v", name, method, err, time.Since(start), got)
+						}
+					})
 				}
-				if got := tr.Stats(); err == nil || time.Since(start) != time.Second || got.Declined != nil {
-					t.Errorf("%s, %s: %v after %v, %+v", name, method, err, time.Since(start), got)
-				}
+				wg.Wait()
 				tr.Close()
 				time.Sleep(time.Hour)
 			})
@@ -727,4 +734,31 @@ func TestClient_dialAddr(t *testing.T) {
 			t.Errorf("mode %d: (-want +got)\n%s", mode, diff)
 		}
 	}
+}
+
+func TestClient_C13_cancelWhileWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := peers(t, func(p *peer) { io.Copy(io.Discard, p.br) })
+		tr := transport(t, l, &h2c.Transport{Mode: h2c.ModePriorKnowledge, HandshakeTimeout: -1})
+		dial := tr.Base.DialContext
+		tr.Base.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			time.Sleep(time.Minute)
+			return dial(ctx, network, addr)
+		}
+		ctx, giveUp := context.WithTimeout(context.Background(), 2*time.Minute)
+		defer giveUp()
+		first, _ := http.NewRequestWithContext(ctx, "GET", "http://example.com/", nil)
+		go tr.RoundTrip(first)
+		synctest.Wait()
+		req, _ := http.NewRequest("GET", "http://example.com/", nil)
+		cancel := make(chan struct{})
+		req.Cancel = cancel //lint:ignore SA1019 net/http honours it
+		time.AfterFunc(time.Second, func() { close(cancel) })
+		start := time.Now()
+		if _, err := tr.RoundTrip(req); err == nil || time.Since(start) != time.Second {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+		time.Sleep(time.Hour)
+		tr.Close()
+	})
 }

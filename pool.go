@@ -124,6 +124,8 @@ func (t *turn) end() {
 	})
 }
 
+var errCanceled = errors.New("h2c: request canceled")
+
 // turn returns a connection with a stream reserved on it; or the turn to negotiate one; or
 // neither, when the request is to go over HTTP/1.1.
 func (t *Transport) turn(o *origin, req *http.Request) (*clientConn, *turn, error) {
@@ -146,6 +148,8 @@ func (t *Transport) turn(o *origin, req *http.Request) (*clientConn, *turn, erro
 		case <-expired:
 			wait.slow.Store(true)
 			return nil, nil, nil
+		case <-req.Cancel: //lint:ignore SA1019 net/http honours it
+			return nil, nil, errCanceled
 		case <-req.Context().Done():
 			return nil, nil, context.Cause(req.Context())
 		}
