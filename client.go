@@ -55,14 +55,15 @@ type Transport struct {
 	Mode Mode
 
 	// Base dials, and speaks HTTP/1.1. Its settings hold for HTTP/2 connections, too:
-	// IdleConnTimeout, ResponseHeaderTimeout, DisableCompression, HTTP2 and so on. A copy
-	// of it is made on first use. If nil, a copy of [http.DefaultTransport] is used. With
-	// DisableKeepAlives no Upgrade is offered.
+	// IdleConnTimeout, ResponseHeaderTimeout, DisableCompression, HTTP2 and so on; but
+	// MaxConnsPerHost, MaxIdleConns, MaxIdleConnsPerHost and StrictMaxConcurrentRequests of
+	// HTTP2 do not. A copy of it is made on first use. If nil, a copy of
+	// [http.DefaultTransport] is used. With DisableKeepAlives no Upgrade is offered.
 	Base *http.Transport
 
 	// MaxUpgradeBodyBytes bounds the body of a request that carries the offer to upgrade,
-	// in octets; it is read into memory. Where a request cannot carry it, an "OPTIONS /"
-	// does. If zero, only requests without a body carry it, since some servers refuse
+	// in octets; it is read into memory when the offer is about to be made. Where a request
+	// cannot carry it, an "OPTIONS /" does. If zero, only requests without a body carry it, since some servers refuse
 	// others (Tomcat and Netty answer 413).
 	MaxUpgradeBodyBytes int64
 
@@ -70,8 +71,9 @@ type Transport struct {
 	// minutes; if negative, it is asked with every request.
 	RefusalTTL time.Duration
 
-	// HandshakeTimeout bounds how long a server may take to answer a client preface, and a
-	// request waits for another one's offer to be answered before it goes on over HTTP/1.1.
+	// HandshakeTimeout bounds how long a server may take for its first octet after a client
+	// preface or a 101, and to answer an "OPTIONS /" that carries the offer; and how long
+	// requests wait for another one's offer to be answered before they go on over HTTP/1.1.
 	// If zero, 10 seconds; if negative, there is no bound.
 	HandshakeTimeout time.Duration
 
