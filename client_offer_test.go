@@ -158,24 +158,6 @@ func TestClient_C10_endlessAnswer(t *testing.T) {
 	}
 }
 
-// A short one is read, and the connection serves the request, too.
-func TestClient_C10_shortAnswer(t *testing.T) {
-	var conns atomic.Int64
-	l := peers(t, func(p *peer) {
-		conns.Add(1)
-		for {
-			if _, _, err := p.request(); err != nil {
-				return
-			}
-			p.send("HTTP/1.1 404 Not Found\nContent-Length: 4\n\nnone")
-		}
-	})
-	fetch(t, transport(t, l, new(h2c.Transport)), "POST", "/", "body")
-	if n := conns.Load(); n != 1 {
-		t.Errorf("%d connections", n)
-	}
-}
-
 // brokenBody is a body that fails in the middle.
 type brokenBody struct{ closed atomic.Int64 }
 

@@ -254,7 +254,7 @@ func (t *Transport) withoutOffer(o *origin, req *http.Request, resp *http.Respon
 		return resp, cause
 	}
 	if resp != nil {
-		discard(resp)
+		resp.Body.Close() // its rest may take its time
 	}
 	return t.overHTTP1(o, again)
 }
@@ -303,23 +303,9 @@ func (t *Transport) offerFirst(o *origin, req *http.Request, turn *turn) (accept
 	case err != nil:
 		return false, err
 	}
-	discard(resp)
+	resp.Body.Close() // as above
 	return resp.ProtoMajor == 2, nil
 }
-
-// discard closes a body. If the rest of it is short and comes soon, it reads that, so that the
-// connection may be used again. HTTP/2 does not need it, and Close would wait for the Read of
-// what net/http decompresses.
-func discard(resp *http.Response) {
-	if resp.ProtoMajor == 1 && !resp.Uncompressed {
-		timer := time.AfterFunc(discardTimeout, func() { resp.Body.Close() })
-		defer timer.Stop()
-		io.CopyN(io.Discard, resp.Body, 4<<10)
-	}
-	resp.Body.Close()
-}
-
-const discardTimeout = 50 * time.Millisecond
 
 // holdBody puts the body of a request, which is about to carry an offer, into memory: it is whole
 // then, and can be replayed.
