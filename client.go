@@ -63,8 +63,8 @@ type Transport struct {
 
 	// MaxUpgradeBodyBytes bounds the body of a request that carries the offer to upgrade,
 	// in octets; it is read into memory when the offer is about to be made. Where a request
-	// cannot carry it, an "OPTIONS /" does. If zero, only requests without a body carry it, since some servers refuse
-	// others (Tomcat and Netty answer 413).
+	// cannot carry it, an "OPTIONS /" does. If zero, only requests without a body carry it,
+	// since some servers refuse others (Tomcat and Netty answer 413).
 	MaxUpgradeBodyBytes int64
 
 	// RefusalTTL is how long an origin that declined is not asked again. If zero, 10

@@ -158,6 +158,28 @@ func TestClient_C10_endlessAnswer(t *testing.T) {
 	}
 }
 
+// A short one is read, and the connection serves the request, too.
+func TestClient_C10_shortAnswer(t *testing.T) {
+	for _, status := range []string{"404 Not Found", "500 No"} {
+		for _, method := range []string{"GET", "POST"} {
+			var conns atomic.Int64
+			l := peers(t, func(p *peer) {
+				conns.Add(1)
+				for {
+					if _, _, err := p.request(); err != nil {
+						return
+					}
+					p.send("HTTP/1.1 " + status + "\nContent-Length: 4\n\nnone")
+				}
+			})
+			fetch(t, transport(t, l, new(h2c.Transport)), method, "/", map[string]string{"POST": "body"}[method])
+			if n := conns.Load(); n != 1 {
+				t.Errorf("%s, %s: %d connections", method, status, n)
+			}
+		}
+	}
+}
+
 // brokenBody is a body that fails in the middle.
 type brokenBody struct{ closed atomic.Int64 }
 

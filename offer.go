@@ -56,7 +56,7 @@ func (t *Transport) offer(o *origin, req *http.Request, turn *turn, repeat bool)
 		return nil, t.failed(ViaUpgrade, ReasonSwitchInvalid, err, o.addr)
 	case err != nil || rejected(resp.StatusCode):
 		// The offer itself may be what the server cannot bear.
-		return t.withoutOffer(o, req, resp, err, turn, repeat)
+		return t.withoutOffer(o, req, resp, nc, err, turn, repeat)
 	case resp.StatusCode != http.StatusSwitchingProtocols:
 		t.declined(o, ReasonRefused, nil)
 		return resp, nil
@@ -66,7 +66,7 @@ func (t *Transport) offer(o *origin, req *http.Request, turn *turn, repeat bool)
 		if gaveUp(req) {
 			return nil, cmp.Or(context.Cause(req.Context()), ended.cause)
 		}
-		return t.withoutOffer(o, req, nil, ended.cause, turn, repeat)
+		return t.withoutOffer(o, req, nil, nc, ended.cause, turn, repeat)
 	}
 	return resp, err
 }
@@ -240,7 +240,7 @@ var _ net.Conn = (*bodyConn)(nil)
 
 // withoutOffer repeats a request whose offer was answered by an error, if it may be
 // repeated, and remembers the origin as one that declines.
-func (t *Transport) withoutOffer(o *origin, req *http.Request, resp *http.Response, cause error, turn *turn, repeat bool) (*http.Response, error) {
+func (t *Transport) withoutOffer(o *origin, req *http.Request, resp *http.Response, w *wire, cause error, turn *turn, repeat bool) (*http.Response, error) {
 	t.declined(o, ReasonRejected, cause)
 	turn.end()
 	if resp == nil {
@@ -254,7 +254,7 @@ func (t *Transport) withoutOffer(o *origin, req *http.Request, resp *http.Respon
 		return resp, cause
 	}
 	if resp != nil {
-		resp.Body.Close() // its rest may take its time
+		discard(resp, func() { w.Close() })
 	}
 	return t.overHTTP1(o, again)
 }
@@ -278,18 +278,13 @@ func (t *Transport) offerFirst(o *origin, req *http.Request, turn *turn) (accept
 	}
 	ctx, cancel := context.WithCancelCause(untraced{req.Context(), false})
 	defer cancel(nil)
-	if timeout := t.handshakeTimeout(); timeout > 0 {
-		var timer *time.Timer
-		defer func() {
-			if timer != nil {
-				timer.Stop()
-			}
-		}()
-		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) {
-			timer = time.AfterFunc(timeout, func() { cancel(os.ErrDeadlineExceeded) })
-		}})
-	}
-	resp, err := t.offer(o, options.WithContext(ctx), turn, false)
+	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) {
+		if timeout := t.handshakeTimeout(); timeout > 0 {
+			timer := time.AfterFunc(timeout, func() { cancel(os.ErrDeadlineExceeded) })
+			context.AfterFunc(ctx, func() { timer.Stop() })
+		}
+	}})
+	resp, err := t.offer(o, options.WithContext(traced), turn, false)
 	var again *retryError
 	var failed *HandshakeError
 	switch {
@@ -303,9 +298,20 @@ func (t *Transport) offerFirst(o *origin, req *http.Request, turn *turn) (accept
 	case err != nil:
 		return false, err
 	}
-	resp.Body.Close() // as above
+	discard(resp, func() { cancel(nil) })
 	return resp.ProtoMajor == 2, nil
 }
+
+// discard reads a little of a body, if it comes soon, so that its connection may be used again,
+// and closes it. What ends a Read is abort; Close may wait for one.
+func discard(resp *http.Response, abort func()) {
+	timer := time.AfterFunc(discardTimeout, abort)
+	io.CopyN(io.Discard, resp.Body, 4<<10)
+	timer.Stop()
+	resp.Body.Close()
+}
+
+const discardTimeout = 50 * time.Millisecond
 
 // holdBody puts the body of a request, which is about to carry an offer, into memory: it is whole
 // then, and can be replayed.
