@@ -1,14 +1,19 @@
 package h2c
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"slices"
+	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // A Mode says in which ways a [Transport] may start HTTP/2.
@@ -50,23 +55,25 @@ type Transport struct {
 	Mode Mode
 
 	// Base dials, and speaks HTTP/1.1. Its settings hold for HTTP/2 connections, too:
-	// IdleConnTimeout, ResponseHeaderTimeout, DisableCompression, HTTP2 and so on. A copy
-	// of it is made on first use. If nil, a copy of [http.DefaultTransport] is used. With
-	// DisableKeepAlives no Upgrade is offered.
+	// IdleConnTimeout, ResponseHeaderTimeout, DisableCompression, HTTP2 and so on; but
+	// MaxConnsPerHost, MaxIdleConns, MaxIdleConnsPerHost and StrictMaxConcurrentRequests of
+	// HTTP2 do not. A copy of it is made on first use. If nil, a copy of
+	// [http.DefaultTransport] is used. With DisableKeepAlives no Upgrade is offered.
 	Base *http.Transport
 
 	// MaxUpgradeBodyBytes bounds the body of a request that carries the offer to upgrade,
-	// in octets; it is read into memory. Where a request cannot carry it, an "OPTIONS /"
-	// does. If zero, only requests without a body carry it, since some servers refuse
-	// others (Tomcat and Netty answer 413).
+	// in octets; it is read into memory when the offer is about to be made. Where a request
+	// cannot carry it, an "OPTIONS /" does. If zero, only requests without a body carry it,
+	// since some servers refuse others (Tomcat and Netty answer 413).
 	MaxUpgradeBodyBytes int64
 
 	// RefusalTTL is how long an origin that declined is not asked again. If zero, 10
 	// minutes; if negative, it is asked with every request.
 	RefusalTTL time.Duration
 
-	// HandshakeTimeout bounds how long a server may take to answer a client preface, and a
-	// request waits for another one's offer to be answered before it goes on over HTTP/1.1.
+	// HandshakeTimeout bounds how long a server may take for its first octet after a client
+	// preface or a 101, and to answer an "OPTIONS /" that carries the offer; and how long
+	// requests wait for another one's offer to be answered before they go on over HTTP/1.1.
 	// If zero, 10 seconds; if negative, there is no bound.
 	HandshakeTimeout time.Duration
 
@@ -104,6 +111,7 @@ func (t *Transport) init() {
 		t.h1.Protocols = new(http.Protocols)
 		t.h1.Protocols.SetHTTP1(true)
 		t.h1.TLSNextProto = nil
+		t.h1.Proxy = nil // takes has asked it
 		//lint:ignore SA1019 dial asks it
 		t.h1.Dial = nil
 		t.h1.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -131,7 +139,8 @@ type dialedKey struct{} // net.Conn that NewClientConn is to use
 // RoundTrip implements [http.RoundTripper].
 //
 // A request is repeated only if it may be: the server has not processed it, or its method
-// is safe or it has an Idempotency-Key; and its body was not read, or can be replayed. Errors of a negotiation are [*HandshakeError].
+// is safe or it has an Idempotency-Key; and its body was not read, or can be replayed. Errors
+// of a negotiation are [*HandshakeError].
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	t.init()
 	t.mu.Lock()
@@ -145,9 +154,9 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return t.base.RoundTrip(req)
 	}
 	asked := req
-	req, err := t.withReadBody(req)
-	if err != nil {
-		return nil, err
+	if hasBody(req) && t.carriesOffer(req) {
+		own := *req
+		req = &own // for bufferBody
 	}
 	o := t.origin(req.URL)
 	defer o.users.Add(-1)
@@ -162,7 +171,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		if attempt == maxAttempts {
 			closeBody(req)
-			return nil, again.cause
+			return nil, cmp.Or(context.Cause(req.Context()), again.cause)
 		}
 		if err := again.wait(req.Context(), attempt); err != nil {
 			closeBody(req)
@@ -177,9 +186,13 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 }
 
-// takes reports whether a request is for this package at all.
+// takes reports whether a request is for this package at all. What is wrong with one that is
+// not valid, Base says.
 func (t *Transport) takes(req *http.Request) bool {
-	if req.URL == nil || req.URL.Scheme != "http" || req.URL.Host == "" || req.Header == nil || len(req.Header["Upgrade"]) > 0 {
+	if req.URL == nil || req.URL.Scheme != "http" || req.URL.Host == "" || req.Header == nil || hasField(req.Header, "Upgrade") {
+		return false
+	}
+	if req.Method != "" && !httpguts.ValidHeaderFieldName(req.Method) || !validFields(req.Header) || !validFields(req.Trailer) {
 		return false
 	}
 	if t.base.Proxy == nil {
@@ -187,6 +200,28 @@ func (t *Transport) takes(req *http.Request) bool {
 	}
 	proxy, err := t.base.Proxy(req)
 	return proxy == nil && err == nil
+}
+
+// hasField reports whether a field is in h, in whatever spelling.
+func hasField(h http.Header, name string) bool {
+	for key, values := range h {
+		if len(values) > 0 && strings.EqualFold(key, name) {
+			return true
+		}
+	}
+	return false
+}
+
+func validFields(h http.Header) bool {
+	for name, values := range h {
+		if !httpguts.ValidHeaderFieldName(name) {
+			return false
+		}
+		if slices.ContainsFunc(values, func(v string) bool { return !httpguts.ValidHeaderFieldValue(v) }) {
+			return false
+		}
+	}
+	return true
 }
 
 // attempt sends a request in the way that its origin calls for now. The last one is over HTTP/1.1,
@@ -209,7 +244,7 @@ func (t *Transport) attempt(o *origin, req *http.Request, last bool) (*http.Resp
 	// It is for this request to find out what the origin speaks.
 	defer turn.end()
 	if t.Mode == ModePriorKnowledge || o.speaks() == priorKnowledge {
-		c, err := t.dialPriorKnowledge(req.Context(), o)
+		c, err := t.dialPriorKnowledge(req.Context(), o, dialAddr(req.URL))
 		if err != nil {
 			turn.fail(req, err)
 			closeBody(req)
@@ -222,6 +257,10 @@ func (t *Transport) attempt(o *origin, req *http.Request, last bool) (*http.Resp
 		})
 	}
 	if t.carriesOffer(req) {
+		if err := bufferBody(req); err != nil {
+			closeBody(req)
+			return nil, err
+		}
 		return t.offer(o, req, turn, true)
 	}
 	accepted, err := t.offerFirst(o, req, turn)
@@ -245,9 +284,25 @@ func (t *Transport) mayHTTP1(o *origin) bool {
 }
 
 // staysHTTP1 reports whether a request says something of its connection, which it should
-// not share then.
+// not share then, or is one that only HTTP/1.1 can carry.
 func (t *Transport) staysHTTP1(req *http.Request) bool {
-	return t.base.DisableKeepAlives || req.Close || len(req.Header["Connection"]) > 0 || req.Method == http.MethodConnect
+	return t.base.DisableKeepAlives || req.Close || hasField(req.Header, "Connection") || req.Method == http.MethodConnect ||
+		!fitsHTTP2(req)
+}
+
+// fitsHTTP2 reports whether net/http can send a request over HTTP/2. Over HTTP/1.1 it takes
+// any Host, such as the path of a Unix socket, and any request target.
+func fitsHTTP2(req *http.Request) bool {
+	host := req.Host
+	if host == "" {
+		host = req.URL.Host
+	}
+	host, err := httpguts.PunycodeHostPort(host)
+	if err != nil || !httpguts.ValidHostHeader(host) {
+		return false
+	}
+	path := strings.TrimPrefix(req.URL.RequestURI(), "http://"+host)
+	return (strings.HasPrefix(path, "/") || path == "*") && len(req.Header["Transfer-Encoding"]) == 0
 }
 
 // carriesOffer reports whether a request is one to make an offer with.
@@ -351,10 +406,18 @@ func (t *Transport) refusalTTL() time.Duration {
 	return max(t.RefusalTTL, 0)
 }
 
-// newClient makes an HTTP/2 client of a connection.
-func (t *Transport) newClient(nc net.Conn, addr string) (*http.ClientConn, error) {
-	ctx := context.WithValue(context.Background(), dialedKey{}, nc)
-	return t.h2.NewClientConn(ctx, "http", addr)
+// newClient makes an HTTP/2 client of a connection, to which it writes. It outlives the context,
+// unless that ends meanwhile.
+func (t *Transport) newClient(ctx context.Context, nc net.Conn, addr string) (*http.ClientConn, error) {
+	stop := context.AfterFunc(ctx, func() { nc.Close() })
+	cc, err := t.h2.NewClientConn(context.WithValue(context.Background(), dialedKey{}, nc), "http", addr)
+	if stop() {
+		return cc, err
+	}
+	if err == nil {
+		cc.Close()
+	}
+	return nil, context.Cause(ctx)
 }
 
 func (t *Transport) negotiated(n Negotiation) { t.counters.negotiated(n, t.Trace, t.Logger) }

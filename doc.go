@@ -95,8 +95,8 @@
 // The context of a request to a [Transport] holds at every stage: while it waits for the
 // offer of another one, for the 101 and for its response. The connection outlives it. Once
 // connected, a server gets [Transport.HandshakeTimeout] for its first octet by prior
-// knowledge; other waits for a server are bounded by the context and by
-// ResponseHeaderTimeout of Base. [Transport.Close] breaks requests in progress,
+// knowledge or after a 101, and to answer an "OPTIONS /"; other waits for a server are bounded
+// by the context and by ResponseHeaderTimeout of Base. [Transport.Close] breaks requests in progress,
 // [Transport.CloseIdleConnections] does not.
 //
 // # Limitations
@@ -132,8 +132,12 @@
 // A [Transport] knows a server that speaks HTTP/2 only by the frame that it answers
 // HTTP/1.1 with. Some close without a word, net/http with nothing but UnencryptedHTTP2
 // among them: for these there is [ModePriorKnowledge]. An answer of 400, 413 or 5xx to an
-// offer may be due to it, so the request is sent once more without it, if its method is
-// safe or it has an Idempotency-Key. If DisableKeepAlives of Base is set, nothing is
+// offer may be due to it, and so may a connection that ends after the 101 without a response.
+// So the request is sent once more without it, if its method is safe or it has an
+// Idempotency-Key. What net/http can send over HTTP/1.1 alone, such as a Host that is no host
+// name, goes over that. HTTP/2 connections are not counted against MaxConnsPerHost,
+// MaxIdleConns or MaxIdleConnsPerHost of Base, and another one is made when the streams of one
+// are used up, whatever StrictMaxConcurrentRequests. If DisableKeepAlives of Base is set, nothing is
 // offered: requests go over HTTP/1.1, but for [ModePriorKnowledge] and servers that are known
 // to speak HTTP/2 only.
 //

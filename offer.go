@@ -2,15 +2,21 @@ package h2c
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"net"
 	"net/http"
 	"net/http/httptrace"
-	"sync"
+	"net/url"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
 
 	"golang.org/x/net/http/httpguts"
 	"golang.org/x/net/http2"
@@ -42,21 +48,48 @@ func (t *Transport) offer(o *origin, req *http.Request, turn *turn, repeat bool)
 	switch {
 	case err != nil && errors.Is(err, errHTTP2Only):
 		return nil, t.foundHTTP2Only(o, err)
-	case err != nil && (nc == nil || req.Context().Err() != nil || isTimeout(err)):
+	case err != nil && (nc == nil || gaveUp(req) || isTimeout(err)):
 		turn.fail(req, err)
 		return nil, err // nothing was sent, or nobody waits, or the server takes its time
 	case errors.Is(err, errSwitch):
 		return nil, t.failed(ViaUpgrade, ReasonSwitchInvalid, err, o.addr)
 	case err != nil || rejected(resp.StatusCode):
 		// The offer itself may be what the server cannot bear.
-		return t.withoutOffer(o, req, resp, err, turn, repeat)
+		return t.withoutOffer(o, req, resp, nc, err, turn, repeat)
 	case resp.StatusCode != http.StatusSwitchingProtocols:
-		o.refuse()
-		t.negotiated(Negotiation{Via: ViaHTTP1, Reason: ReasonRefused, RemoteAddr: o.addr})
+		t.declined(o, ReasonRefused, nil)
 		return resp, nil
 	}
-	return t.switched(o, req, resp, nc, turn)
+	resp, err = t.switched(o, req, resp, nc, turn)
+	if ended := (*endedError)(nil); errors.As(err, &ended) {
+		if gaveUp(req) {
+			return nil, cmp.Or(context.Cause(req.Context()), ended.cause)
+		}
+		return t.withoutOffer(o, req, nil, nc, ended.cause, turn, repeat)
+	}
+	return resp, err
 }
+
+// gaveUp reports whether nobody waits for the response to a request anymore.
+func gaveUp(req *http.Request) bool {
+	select {
+	case <-req.Cancel: //lint:ignore SA1019 net/http honours it
+		return true
+	default:
+		return req.Context().Err() != nil
+	}
+}
+
+// declined notes that the origin does not take an offer.
+func (t *Transport) declined(o *origin, reason Reason, cause error) {
+	o.refuse()
+	t.negotiated(Negotiation{Via: ViaHTTP1, Reason: reason, Err: cause, RemoteAddr: o.addr})
+}
+
+// An endedError says that a connection was switched, and ended before its first response.
+type endedError struct{ cause error }
+
+func (e *endedError) Error() string { return e.cause.Error() }
 
 var errSwitch = errors.New("101 that does not switch to h2c")
 
@@ -64,18 +97,23 @@ func rejected(status int) bool {
 	return status == http.StatusBadRequest || status == http.StatusRequestEntityTooLarge || status >= 500
 }
 
-// sendOffer sends req over HTTP/1.1 with the offer in it. The connection is nil if there
-// was none.
+// sendOffer sends req over HTTP/1.1 with the offer in it. The connection is the one that it was
+// sent on; it is nil if there was none.
 func (t *Transport) sendOffer(req *http.Request) (*http.Response, *wire, error) {
 	var used *wire
-	wrote := make(chan struct{})
-	written := sync.OnceFunc(func() { close(wrote) })
+	var wrote chan error // net/http may try more than one connection
 	ctx := httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
-		GotConn:      func(info httptrace.GotConnInfo) { used, _ = info.Conn.(*wire) },
-		WroteRequest: func(httptrace.WroteRequestInfo) { written() },
+		GetConn: func(string) { used = nil },
+		GotConn: func(info httptrace.GotConnInfo) {
+			used, _ = info.Conn.(*wire)
+			wrote = make(chan error, 1)
+		},
+		WroteRequest: func(info httptrace.WroteRequestInfo) { wrote <- info.Err },
 	})
 	offer := req.Clone(ctx)
-	// One line, in the spelling of the RFC: some servers compare octets.
+	// One line, in the spelling of the RFC: some servers compare octets. A request with fields of
+	// its own for Connection or Upgrade does not come here.
+	maps.DeleteFunc(offer.Header, func(name string, _ []string) bool { return strings.EqualFold(name, "HTTP2-Settings") })
 	offer.Header["Connection"] = []string{"Upgrade, HTTP2-Settings"}
 	offer.Header["Upgrade"] = []string{"h2c"}
 	offer.Header["HTTP2-Settings"] = []string{t.settings}
@@ -97,35 +135,53 @@ func (t *Transport) sendOffer(req *http.Request) (*http.Response, *wire, error) 
 		return nil, used, fmt.Errorf("%w: Upgrade is %q", errSwitch, resp.Header["Upgrade"])
 	}
 	select {
-	case <-wrote: // a request must be whole before any frame
-		return resp, used, nil
+	case err = <-wrote: // a request must be whole before any frame
 	case <-req.Context().Done():
-		resp.Body.Close()
-		return nil, used, context.Cause(req.Context())
+		err = context.Cause(req.Context())
 	}
+	if err != nil {
+		resp.Body.Close()
+		return nil, used, err
+	}
+	return resp, used, nil
 }
 
 // switched makes an HTTP/2 connection of one that was switched by a 101, and returns the
 // response that comes on stream 1.
 func (t *Transport) switched(o *origin, req *http.Request, resp *http.Response, w *wire, turn *turn) (*http.Response, error) {
-	conn := newSettingsConn(&bodyConn{wire: w, body: resp.Body})
+	bc := &bodyConn{wire: w, body: resp.Body}
+	conn := newSettingsConn(bc)
 	sc := splice.NewClient(conn)
+	var silent atomic.Bool
+	if timeout := t.handshakeTimeout(); timeout > 0 {
+		bc.timer = time.AfterFunc(timeout, func() {
+			silent.Store(true)
+			sc.Close()
+		})
+	}
+	ended := func(err error) error {
+		if silent.Load() {
+			err = os.ErrDeadlineExceeded
+		}
+		return &endedError{err}
+	}
 	t.speaksHTTP2(w, ViaUpgrade, o.addr)
-	cc, err := t.newClient(sc, o.addr)
+	cc, err := t.newClient(req.Context(), sc, o.addr)
 	if err != nil {
 		sc.Close()
-		return nil, broken(req, err)
+		return nil, ended(err)
 	}
 	c := &clientConn{origin: o, wire: w, settings: conn.processed, cc: cc, requests: 1}
 	if err := sc.Ready(req.Context()); err != nil {
 		c.cc.Close()
-		return nil, broken(req, err)
+		return nil, ended(err)
 	}
-	// The server has the request; this is to say what kind of response it is.
+	// The server has the request; this is to say what kind of response it is. Nobody sees the
+	// URL, and it is one that can always be encoded.
 	first := &http.Request{
 		Method: req.Method,
-		URL:    req.URL,
-		Host:   req.Host,
+		Cancel: req.Cancel, //lint:ignore SA1019 net/http honours it
+		URL:    &url.URL{Scheme: "http", Host: "stream1", Path: "/"},
 		Header: make(http.Header),
 	}
 	for _, name := range []string{"Accept-Encoding", "Range"} {
@@ -133,28 +189,51 @@ func (t *Transport) switched(o *origin, req *http.Request, resp *http.Response, 
 			first.Header[name] = v
 		}
 	}
-	return c.begin(turn, func() (*http.Response, error) {
+	resp, err = c.begin(turn, func() (*http.Response, error) {
 		return c.send(req, first.WithContext(untraced{req.Context(), true}))
 	})
+	if err == nil {
+		return resp, nil
+	}
+	cause := err
+	if again := (*retryError)(nil); errors.As(err, &again) {
+		cause = again.cause
+	}
+	select {
+	case <-c.settings:
+		if c.cc.Err() == nil || unprocessed(cause) {
+			return nil, err
+		}
+	default:
+	}
+	return nil, ended(cause)
 }
 
 // bodyConn is a connection whose octets come from the body of a 101: those that came with
 // it are there.
 type bodyConn struct {
 	*wire
-	body io.ReadCloser
+	body  io.ReadCloser
+	timer *time.Timer // for the first of them; nil if there is none, or it has come
 }
 
-func (c *bodyConn) Read(p []byte) (int, error) { return c.body.Read(p) }
-func (c *bodyConn) Close() error               { return c.body.Close() }
+func (c *bodyConn) Read(p []byte) (int, error) {
+	n, err := c.body.Read(p)
+	if c.timer != nil {
+		c.timer.Stop()
+		c.timer = nil
+	}
+	return n, err
+}
+
+func (c *bodyConn) Close() error { return c.body.Close() }
 
 var _ net.Conn = (*bodyConn)(nil)
 
 // withoutOffer repeats a request whose offer was answered by an error, if it may be
 // repeated, and remembers the origin as one that declines.
-func (t *Transport) withoutOffer(o *origin, req *http.Request, resp *http.Response, cause error, turn *turn, repeat bool) (*http.Response, error) {
-	o.refuse()
-	t.negotiated(Negotiation{Via: ViaHTTP1, Reason: ReasonRejected, Err: cause, RemoteAddr: o.addr})
+func (t *Transport) withoutOffer(o *origin, req *http.Request, resp *http.Response, w *wire, cause error, turn *turn, repeat bool) (*http.Response, error) {
+	t.declined(o, ReasonRejected, cause)
 	turn.end()
 	if resp == nil {
 		cause = &HandshakeError{Reason: ReasonRejected, Err: cause}
@@ -167,60 +246,93 @@ func (t *Transport) withoutOffer(o *origin, req *http.Request, resp *http.Respon
 		return resp, cause
 	}
 	if resp != nil {
-		discard(resp)
+		discard(resp, func() { w.Close() })
 	}
 	return t.overHTTP1(o, again)
 }
 
 // offerFirst makes an offer with a request of its own, where req cannot carry it, and
 // reports whether the origin accepts HTTP/2. net/http answers "OPTIONS *" before any
-// handler, so that form would never switch there.
+// handler, so that form would never switch there. An origin that does not answer in time has
+// declined.
 func (t *Transport) offerFirst(o *origin, req *http.Request, turn *turn) (accepted bool, err error) {
 	u := *req.URL
 	u.Path, u.RawPath, u.RawQuery, u.Opaque = "/", "", "", ""
-	options := &http.Request{Method: http.MethodOptions, URL: &u, Host: req.Host, Header: make(http.Header)}
+	options := &http.Request{
+		Method: http.MethodOptions,
+		URL:    &u,
+		Host:   req.Host,
+		Header: make(http.Header),
+		Cancel: req.Cancel, //lint:ignore SA1019 net/http honours it
+	}
 	if agent, ok := req.Header["User-Agent"]; ok {
 		options.Header["User-Agent"] = agent
 	}
-	resp, err := t.offer(o, options.WithContext(untraced{req.Context(), false}), turn, false)
+	ctx, cancel := context.WithCancelCause(untraced{req.Context(), false})
+	defer cancel(nil)
+	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) {
+		if timeout := t.handshakeTimeout(); timeout > 0 {
+			timer := time.AfterFunc(timeout, func() { cancel(os.ErrDeadlineExceeded) })
+			context.AfterFunc(ctx, func() { timer.Stop() })
+		}
+	}})
+	resp, err := t.offer(o, options.WithContext(traced), turn, false)
 	var again *retryError
 	var failed *HandshakeError
 	switch {
 	case errors.As(err, &again):
 		return true, nil
+	case err != nil && !gaveUp(req) && context.Cause(ctx) == os.ErrDeadlineExceeded:
+		t.declined(o, ReasonRejected, os.ErrDeadlineExceeded)
+		return false, nil
 	case errors.As(err, &failed) && failed.Reason == ReasonRejected:
 		return false, nil // req itself may do better
 	case err != nil:
 		return false, err
 	}
-	discard(resp)
+	discard(resp, func() { cancel(nil) })
 	return resp.ProtoMajor == 2, nil
 }
 
-// discard reads a little of a body, so that its connection may be used again.
-func discard(resp *http.Response) {
+// discard reads a little of a body, if it comes soon, so that its connection may be used again,
+// and closes it. What ends a Read is abort; Close may wait for one.
+func discard(resp *http.Response, abort func()) {
+	timer := time.AfterFunc(discardTimeout, abort)
 	io.CopyN(io.Discard, resp.Body, 4<<10)
+	timer.Stop()
 	resp.Body.Close()
 }
 
-// withReadBody returns req with its body in memory, so that it can be replayed, if it is
-// one that may carry an offer.
-func (t *Transport) withReadBody(req *http.Request) (*http.Request, error) {
-	if !hasBody(req) || req.GetBody != nil || !t.carriesOffer(req) {
-		return req, nil
+const discardTimeout = 50 * time.Millisecond
+
+// bufferBody puts the body of a request, which is about to carry an offer, into memory: it is whole
+// then, and can be replayed.
+func bufferBody(req *http.Request) error {
+	if !hasBody(req) {
+		return nil
 	}
-	body, err := io.ReadAll(io.LimitReader(req.Body, req.ContentLength+1))
-	req.Body.Close()
-	if err != nil {
-		return nil, err
+	var body []byte
+	read := make(chan error, 1)
+	go func() {
+		var err error
+		body, err = io.ReadAll(io.LimitReader(req.Body, req.ContentLength+1))
+		read <- err
+	}()
+	select {
+	case err := <-read:
+		if err != nil {
+			return err
+		}
+	case <-req.Context().Done():
+		return context.Cause(req.Context())
 	}
 	if int64(len(body)) != req.ContentLength {
-		return nil, fmt.Errorf("h2c: body of %d octets with ContentLength %d", len(body), req.ContentLength)
+		return fmt.Errorf("h2c: body of %d octets with ContentLength %d", len(body), req.ContentLength)
 	}
-	read := *req
-	read.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
-	read.Body, _ = read.GetBody()
-	return &read, nil
+	req.Body.Close()
+	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+	req.Body, _ = req.GetBody()
+	return nil
 }
 
 // foundHTTP2Only notes that the server speaks nothing but HTTP/2. It has processed nothing.

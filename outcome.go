@@ -41,7 +41,7 @@ const (
 // What a [Transport] finds.
 const (
 	ReasonRefused       Reason = "refused"        // the server answered an offer over HTTP/1.1
-	ReasonRejected      Reason = "offer_rejected" // an offer was answered by 400, 413, 5xx or a close
+	ReasonRejected      Reason = "offer_rejected" // an offer was answered by 400, 413, 5xx, a close or silence, or nothing came after its 101
 	ReasonSwitchInvalid Reason = "switch_invalid" // a 101 that was not asked for, or not to h2c
 	ReasonHTTP1Only     Reason = "http1_only"     // prior knowledge answered in HTTP/1
 	ReasonHTTP2Only     Reason = "http2_only"     // HTTP/1.1 answered in HTTP/2
@@ -62,6 +62,9 @@ func (e *HandshakeError) Error() string {
 }
 
 func (e *HandshakeError) Unwrap() error { return e.Err }
+
+// Timeout reports whether the other end did not answer in time.
+func (e *HandshakeError) Timeout() bool { return isTimeout(e.Err) }
 
 // Via says how the protocol of a connection was settled.
 type Via string

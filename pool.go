@@ -37,16 +37,21 @@ const (
 	priorKnowledge
 )
 
-// origin returns the origin of u, for a request to use.
-func (t *Transport) origin(u *url.URL) *origin {
+// dialAddr returns what net/http dials for a URL.
+func dialAddr(u *url.URL) string {
 	addr := u.Host
 	if u.Port() == "" {
 		addr = net.JoinHostPort(u.Hostname(), "80")
 	}
-	addr = strings.ToLower(addr)
 	if ascii, err := httpguts.PunycodeHostPort(addr); err == nil {
 		addr = ascii
 	}
+	return addr
+}
+
+// origin returns the origin of u, for a request to use.
+func (t *Transport) origin(u *url.URL) *origin {
+	addr := strings.ToLower(dialAddr(u))
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	o, ok := t.origins[addr]
@@ -102,7 +107,8 @@ type turn struct {
 	o    *origin
 	done chan struct{} // closed when it ends
 	once sync.Once
-	err  error // what the others would get, too
+	err  error       // what the others would get, too
+	slow atomic.Bool // others have waited long enough
 }
 
 // fail notes that a connection could not be made, or that the server does not speak HTTP/2
@@ -135,6 +141,8 @@ func (t *turn) end() {
 	})
 }
 
+var errCanceled = errors.New("h2c: request canceled")
+
 // turn returns a connection on which the request is counted; or the turn to negotiate one; or
 // neither, when the request is to go over HTTP/1.1.
 func (t *Transport) turn(o *origin, req *http.Request) (*clientConn, *turn, error) {
@@ -155,7 +163,10 @@ func (t *Transport) turn(o *origin, req *http.Request) (*clientConn, *turn, erro
 				return nil, nil, wait.err
 			}
 		case <-expired:
+			wait.slow.Store(true)
 			return nil, nil, nil
+		case <-req.Cancel: //lint:ignore SA1019 net/http honours it
+			return nil, nil, errCanceled
 		case <-req.Context().Done():
 			return nil, nil, context.Cause(req.Context())
 		}
@@ -182,6 +193,9 @@ func (o *origin) next(mode Mode, refusals *int) (c *clientConn, mine, others *tu
 	}
 	*refusals = o.refusals
 	if o.negotiation != nil {
+		if o.negotiation.slow.Load() {
+			return nil, nil, nil
+		}
 		return nil, nil, o.negotiation
 	}
 	o.negotiation = &turn{o: o, done: make(chan struct{})}

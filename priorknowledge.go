@@ -235,10 +235,10 @@ func (c *conn) unwatchPreface() {
 // the server does, too, is known when its first octet comes; requests do not wait for it.
 //
 // https://www.rfc-editor.org/rfc/rfc9113.html#section-3.3
-func (t *Transport) dialPriorKnowledge(ctx context.Context, o *origin) (*clientConn, error) {
+func (t *Transport) dialPriorKnowledge(ctx context.Context, o *origin, addr string) (*clientConn, error) {
 	var w *wire
 	var timer *time.Timer
-	nc, err := t.dial(ctx, "tcp", o.addr, func(http2 bool) error {
+	nc, err := t.dialUntil(ctx, addr, func(http2 bool) error {
 		if timer != nil {
 			timer.Stop()
 		}
@@ -264,11 +264,36 @@ func (t *Transport) dialPriorKnowledge(ctx context.Context, o *origin) (*clientC
 	}
 	conn := newSettingsConn(w)
 	c := &clientConn{origin: o, wire: w, settings: conn.processed, requests: 1}
-	if c.cc, err = t.newClient(conn, o.addr); err != nil {
+	if c.cc, err = t.newClient(ctx, conn, o.addr); err != nil {
 		w.Close()
+		if ctx.Err() != nil {
+			return nil, err
+		}
 		return nil, t.noAnswer(c, err)
 	}
 	return c, nil
+}
+
+// dialUntil is dial, for as long as the context allows, whether or not Base honours that.
+func (t *Transport) dialUntil(ctx context.Context, addr string, onFirst func(http2 bool) error) (net.Conn, error) {
+	var nc net.Conn
+	var err error
+	dialed := make(chan struct{})
+	go func() {
+		nc, err = t.dial(ctx, "tcp", addr, onFirst)
+		close(dialed)
+	}()
+	select {
+	case <-dialed:
+		return nc, err
+	case <-ctx.Done():
+		go func() {
+			if <-dialed; err == nil {
+				nc.Close()
+			}
+		}()
+		return nil, context.Cause(ctx)
+	}
 }
 
 // noAnswer notes that the server has not sent an octet in answer to the client preface.

@@ -51,7 +51,7 @@ func (c *clientConn) explain(req *http.Request, err error) error {
 			return &retryError{cause: err} // it has changed since
 		}
 		return err
-	case !c.wire.seen.Load() && (c.cc.Err() != nil || isTimeout(err)):
+	case !c.wire.seen.Load() && c.cc.Err() != nil:
 		err = c.origin.t.noAnswer(c, err)
 		if c.origin.t.Mode == ModeAuto && mayRepeat(req) {
 			return &retryError{cause: err}
@@ -59,15 +59,6 @@ func (c *clientConn) explain(req *http.Request, err error) error {
 		return err
 	case unprocessed(err), c.cc.Err() != nil && mayRepeat(req):
 		return &retryError{cause: err, refused: refused(err)}
-	}
-	return err
-}
-
-// broken turns an error of a connection that was switched, but is of no use, into what the
-// caller is to know.
-func broken(req *http.Request, err error) error {
-	if req.Context().Err() == nil && mayRepeat(req) {
-		return &retryError{cause: err}
 	}
 	return err
 }

@@ -70,7 +70,9 @@ func (w *wire) Write(p []byte) (int, error) {
 // lastWords waits for a first octet that is on its way when a Write fails: the server may have said
 // why before it closed the connection.
 func (w *wire) lastWords() {
-	w.Conn.SetReadDeadline(time.Now().Add(lastWordsTimeout))
+	if w.Conn.SetReadDeadline(time.Now().Add(lastWordsTimeout)) != nil {
+		return // nothing would end the Read
+	}
 	w.first <- struct{}{}
 	defer func() { <-w.first }()
 	if !w.seen.Load() {
