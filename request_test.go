@@ -2,6 +2,7 @@ package h2c_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/seed78dc1b7f/h2c"
@@ -383,5 +385,77 @@ func TestPriorKnowledge_S01_manyCookies(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	if n := after.TotalAlloc - before.TotalAlloc; n > 1<<20 {
 		t.Errorf("%d octets allocated", n)
+	}
+}
+
+// A body that is not for an upgrade reaches the handler as it arrives.
+func TestDeclined_U09_streamed(t *testing.T) {
+	for _, head := range []string{"Transfer-Encoding: chunked\n", "Content-Length: 70000\n"} {
+		got := make(chan string, 10)
+		ts := serve(t, configured, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			b := make([]byte, 3)
+			io.ReadFull(r.Body, b)
+			got <- string(b)
+		}))
+		c := ts.dial()
+		c.send("POST / HTTP/1.1\nHost: h\n" + head + offerFields + "\n")
+		if strings.HasPrefix(head, "T") {
+			c.send("3\nabc\n")
+		} else {
+			c.send("abc")
+		}
+		select {
+		case g := <-got:
+			if g != "abc" {
+				t.Error(g)
+			}
+		case <-time.After(3 * time.Second):
+			t.Errorf("%s: the handler does not see what has come of the body", head)
+		}
+		c.nc.Close()
+	}
+}
+
+// The deadline of the preface does not outlive it.
+func TestPriorKnowledge_P02_deadlineEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ts := serve(t, wrapped, text("x"))
+		c := ts.dial()
+		c.nc.SetDeadline(time.Time{})
+		c.preface()
+		c.request(1, "/")
+		c.response(1)
+		time.Sleep(11 * time.Second)
+		c.request(3, "/")
+		if r := c.response(3); r.Body != "x" {
+			t.Errorf("%+v", r)
+		}
+	})
+}
+
+// The bound holds for handlers that take their time as well.
+func TestUpgrade_U13_slowHandler(t *testing.T) {
+	for _, first := range []int{0, 10} {
+		synctest.Test(t, func(t *testing.T) {
+			ts := serve(t, configured, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				time.Sleep(time.Second)
+				if first > 0 {
+					w.Write(make([]byte, first))
+					w.(http.Flusher).Flush()
+					time.Sleep(time.Second)
+				}
+				w.Write(bytes.Repeat([]byte("x"), 1<<20))
+			}))
+			c := ts.dial()
+			c.upgradeTo("/")
+			time.Sleep(5 * time.Second)
+			synctest.Wait()
+			c.nc.SetReadDeadline(time.Now().Add(time.Nanosecond))
+			before, _ := io.ReadAll(c.br)
+			if len(before) != 16<<10 {
+				t.Errorf("%d octets before the preface", len(before))
+			}
+			c.nc.Close()
+		})
 	}
 }
