@@ -194,8 +194,7 @@ func TestClient_C02_C06_exchange(t *testing.T) {
 			return
 		}
 		p.send("HTTP/1.1 103 Early Hints\nLink: </x>\n\n")
-		time.Sleep(20 * time.Millisecond)
-		p.nc.SetReadDeadline(time.Now())
+		p.nc.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
 		if b, err := p.br.Peek(1); err == nil {
 			t.Errorf("client sent %q before the 101", b)
 		}
