@@ -16,8 +16,10 @@ fmt:
 	@files=$$(git ls-files '*.go') && out=$$(gofmt -l $$files) && \
 	if [ -n "$$out" ]; then echo "gofmt -w is due:" $$out; exit 1; fi
 
+# And what stands in for files of Unix.
 vet:
 	go vet work
+	GOOS=windows go vet ./...
 
 # staticcheck does not know the pattern work, so it runs in each module.
 lint:

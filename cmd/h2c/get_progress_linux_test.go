@@ -17,7 +17,7 @@ func onTerminal(t *testing.T, f func(*os.File)) string {
 	t.Helper()
 	pty, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	switch {
-	case err != nil && os.Getenv("CI") == "true":
+	case err != nil && peersRequired():
 		t.Fatalf("no terminals here, and CI=true: %v", err)
 	case err != nil:
 		t.Skipf("no terminals here: %v", err)

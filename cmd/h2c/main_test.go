@@ -43,8 +43,8 @@ func TestScripts(t *testing.T) {
 // haveCurl reports whether curl is there. In CI its absence is an error.
 func haveCurl() (bool, error) {
 	_, err := exec.LookPath("curl")
-	if err != nil && os.Getenv("CI") == "true" {
-		return false, errors.New("curl is not installed, and CI=true")
+	if err != nil && peersRequired() {
+		return false, errors.New("curl is not installed, and it is required")
 	}
 	return err == nil, nil
 }
@@ -110,4 +110,9 @@ func TestSignaledReturnsStatus(t *testing.T) {
 	if status != 7 {
 		t.Errorf("status %d, want 7", status)
 	}
+}
+
+// peersRequired reports whether a program that is not on this machine is a failure.
+func peersRequired() bool {
+	return os.Getenv("CI") == "true" || os.Getenv("H2C_REQUIRE_PEERS") == "1"
 }
