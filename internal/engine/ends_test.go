@@ -169,7 +169,7 @@ func TestIdleTimeout(t *testing.T) {
 				if got := c.take(); got != "" {
 					t.Errorf("%s: %s before %v", tt.name, got, at)
 				}
-				time.Sleep(1)
+				time.Sleep(time.Nanosecond)
 				last = c.take()
 			}
 			if tt.want == nil {
@@ -336,7 +336,8 @@ func TestContextEnds(t *testing.T) {
 			c.Write(frame(http2.FrameHeaders, endBoth, 1, get("/")))
 			synctest.Wait()
 			tt.end(c, end)
-			time.Sleep(time.Second) // an error is read first
+			time.Sleep(time.Second) // what follows an error is read first
+			synctest.Wait()
 			if got != tt.want || !notified.Load() || !after.Load() {
 				t.Errorf("%s: %v, notified %v, after %v", name, got, notified.Load(), after.Load())
 			}
