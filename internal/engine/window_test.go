@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net/http"
 	"strconv"
@@ -23,12 +24,20 @@ type memConn struct {
 
 // dialMem begins a connection that ends with the test, which runs in a bubble.
 func dialMem(t *testing.T, hs *http.Server, h http.HandlerFunc) *memConn {
+	return dialServer(t, New(hs), h)
+}
+
+func dialServer(t *testing.T, s *Server, h http.HandlerFunc) *memConn {
+	return dialServerContext(t, t.Context(), s, h)
+}
+
+func dialServerContext(t *testing.T, ctx context.Context, s *Server, h http.HandlerFunc) *memConn {
 	client, server := memnet.Pipe(memnet.Options{}, 1)
-	c := &memConn{client, New(hs), http2.NewFramer(client, client)}
+	c := &memConn{client, s, http2.NewFramer(client, client)}
 	ended := make(chan bool)
 	go func() {
 		defer close(ended)
-		c.s.Serve(server, Options{Context: t.Context(), Handler: h})
+		s.Serve(server, Options{Context: ctx, Handler: h})
 	}()
 	t.Cleanup(func() {
 		c.Close()
