@@ -167,8 +167,8 @@ func TestSendWindows(t *testing.T) {
 		for _, maxFrame := range []int{0, minMaxFrame, 20_000} {
 			for _, write := range [][]int{{0}, {1}, {4096}, {4097}, {20_000}, {60_000}, {100, 20_000}, {4096, 5, 4096}, {16_384, 1}} {
 				synctest.Test(t, func(t *testing.T) {
+					defer func(before bool) { anyVectored = before }(anyVectored)
 					anyVectored = direct
-					defer func() { anyVectored = false }()
 					var st *stream
 					c := dialWatch(t, &http.Server{}, func(w http.ResponseWriter, r *http.Request) {
 						st = w.(*response).st
