@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
+
+	"github.com/seed78dc1b7f/h2c/internal/memnet"
 )
 
 // waitOrAnswer waits for the end of its stream on /wait, and answers at once otherwise.
@@ -340,6 +342,120 @@ func TestContextEnds(t *testing.T) {
 			synctest.Wait()
 			if got != tt.want || !notified.Load() || !after.Load() {
 				t.Errorf("%s: %v, notified %v, after %v", name, got, notified.Load(), after.Load())
+			}
+		})
+	}
+}
+
+// The context of a request has ended when its handler has returned.
+func TestContextAfterHandler(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var ctx context.Context
+		c := dialWatch(t, &http.Server{}, func(_ http.ResponseWriter, r *http.Request) { ctx = r.Context() })
+		c.Write(frame(http2.FrameHeaders, endBoth, 1, get("/")))
+		if got := c.take(); got != "HEADERS 1 200 END" || ctx.Err() != context.Canceled {
+			t.Errorf("%s, %v", got, ctx.Err())
+		}
+	})
+}
+
+// A client says something soon, or its connection ends.
+func TestFirstFrame(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		saw  bool
+		send string
+		wait time.Duration
+	}{
+		{"nothing", false, "", prefaceTimeout + settingsTimeout},
+		{"half a preface", false, http2.ClientPreface[:10], prefaceTimeout + settingsTimeout},
+		{"a preface", false, http2.ClientPreface, prefaceTimeout + settingsTimeout},
+		{"nothing after the preface", true, "", settingsTimeout},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			client, server := memnet.Pipe(memnet.Options{}, 1)
+			begun := time.Now()
+			io.WriteString(client, tt.send)
+			New(&http.Server{}).Serve(server, Options{Context: t.Context(), Handler: http.NotFoundHandler(), SawPreface: tt.saw})
+			if took := time.Since(begun); took != tt.wait {
+				t.Errorf("a client that has sent %s has %v", tt.name, took)
+			}
+			client.Close()
+		})
+	}
+}
+
+// After an error what the client has on its way is read, up to a bound.
+func TestLinger(t *testing.T) {
+	for n, ok := range map[int]bool{100 << 10: true, 1 << 20: false} {
+		synctest.Test(t, func(t *testing.T) {
+			c := dialWatch(t, &http.Server{}, http.NotFound)
+			c.Write(frame(http2.FrameData, 0, 0, nil))
+			if got := c.take(); got != "GOAWAY 0 PROTOCOL_ERROR; EOF" {
+				t.Error(got)
+			}
+			begun := time.Now()
+			if _, err := c.Write(make([]byte, n)); (err == nil) != ok {
+				t.Errorf("%d octets after the error: %v", n, err)
+			}
+			if took := time.Since(begun); took > 0 {
+				t.Errorf("%d octets take %v", n, took)
+			}
+		})
+	}
+}
+
+// Nothing follows the last GOAWAY while the client is slow to read it.
+func TestNothingAfterLast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &watch{memConn: dialMem(t, &http.Server{}, func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/large" {
+				w.Write(make([]byte, 1<<20)) // more than there is room for
+			}
+		})}
+		c.fr.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1<<31 - 1})
+		c.fr.WriteWindowUpdate(0, 1<<30)
+		c.Write(frame(http2.FrameHeaders, endBoth, 1, get("/large")))
+		synctest.Wait()
+		c.Write(join(frame(http2.FrameHeaders, endBoth, 3, get("/")), reset(1)))
+		synctest.Wait()
+		c.Write(frame(http2.FrameGoAway, 0, 0, make([]byte, 8)))
+		c.Write(appendWindowUpdate(nil, 3, 0)) // an error
+		synctest.Wait()
+		c.begin()
+		if got := c.take(); !strings.HasSuffix(got, "; HEADERS 3 200 END; GOAWAY 3 NO_ERROR; EOF") {
+			t.Error(got[max(0, len(got)-150):])
+		}
+	})
+}
+
+// Settings that are wrong, and answers to none.
+func TestWrongSettings(t *testing.T) {
+	setting := func(id http2.SettingID, n uint32) []byte { return appendSettings(nil, http2.Setting{ID: id, Val: n}) }
+	const wrong = "GOAWAY 0 PROTOCOL_ERROR; EOF"
+	for _, tt := range []struct {
+		name string
+		send []byte
+		want string
+	}{
+		{"ENABLE_CONNECT_PROTOCOL 1", setting(http2.SettingEnableConnectProtocol, 1), ""},
+		{"ENABLE_CONNECT_PROTOCOL 2", setting(http2.SettingEnableConnectProtocol, 2), wrong},
+		{"NO_RFC7540_PRIORITIES 1", setting(http2.SettingNoRFC7540Priorities, 1), ""},
+		{"NO_RFC7540_PRIORITIES 2", setting(http2.SettingNoRFC7540Priorities, 2), wrong},
+		{"ENABLE_PUSH 1", setting(http2.SettingEnablePush, 1), ""},
+		{"unknown", setting(0x7777, 2), ""},
+		{"one ACK", settingsAck(), ""},
+		{"two ACK", join(settingsAck(), settingsAck()), wrong},
+		{"many", frame(http2.FrameSettings, 0, 0, make([]byte, maxControl/6*6)), ""},
+		{"too many", frame(http2.FrameSettings, 0, 0, make([]byte, maxControl/6*6+6)), "GOAWAY 0 ENHANCE_YOUR_CALM; EOF"},
+		{"large frame", frame(0xfa, 0, 0, make([]byte, 20_000)), ""},
+		{"too large frame", frame(0xfa, 0, 0, make([]byte, 20_001)), "GOAWAY 0 FRAME_SIZE_ERROR; EOF"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c := dialWatch(t, &http.Server{HTTP2: &http.HTTP2Config{MaxReadFrameSize: 20_000}}, http.NotFound)
+			c.Write(tt.send)
+			if got := c.take(); got != tt.want {
+				t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
 			}
 		})
 	}
