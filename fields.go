@@ -26,7 +26,7 @@ func requestFields(r *http.Request) ([]hpack.HeaderField, error) {
 		return nil, err
 	}
 	// net/http checks Host, and not the host of an http URI.
-	if !httpguts.ValidHostHeader(r.Host) || strings.ContainsAny(r.Host, "@ \t") {
+	if !httpguts.ValidHostHeader(r.Host) {
 		return nil, errAuthority
 	}
 	fields := make([]hpack.HeaderField, 0, len(r.Header)+4)

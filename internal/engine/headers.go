@@ -319,13 +319,9 @@ func (h *headerBlock) checkPseudo() {
 	case h.pseudo[pseudoScheme] != "http" && h.pseudo[pseudoScheme] != "https":
 		h.fault("scheme")
 	}
-	if !validAuthority(h.pseudo[pseudoAuthority]) {
+	if !httpguts.ValidHostHeader(h.pseudo[pseudoAuthority]) {
 		h.fault("authority")
 	}
-}
-
-func validAuthority(a string) bool {
-	return !strings.ContainsAny(a, "@ \t") && httpguts.ValidHostHeader(a)
 }
 
 func validMethod(m string) bool {

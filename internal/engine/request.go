@@ -84,7 +84,7 @@ func (h *headerBlock) request(st *stream) error {
 		// https://www.rfc-editor.org/rfc/rfc9113.html#section-8.3.1-2.3.3
 		if hosts, ok := header["Host"]; ok {
 			if authority == "" {
-				if authority = hosts[0]; !validAuthority(authority) {
+				if authority = hosts[0]; !httpguts.ValidHostHeader(authority) {
 					return streamError{h.stream, http2.ErrCodeProtocol, "host"}
 				}
 			}

@@ -252,16 +252,16 @@ func (c *Conn) Refuse() { c.refuse(stateNew) }
 
 // refuse is Refuse for a connection that is in state from.
 func (c *Conn) refuse(from state) {
-	if c.beginRefusal(from) {
+	if c.beginRefusal(func() bool { return c.state == from }) {
 		c.finishRefusal()
 	}
 }
 
-// beginRefusal settles that the connection is refused, if it is in state from.
-func (c *Conn) beginRefusal(from state) bool {
+// beginRefusal settles that the connection is refused, if may, which is called with mu held, says so.
+func (c *Conn) beginRefusal(may func() bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.state != from {
+	if !may() {
 		return false
 	}
 	c.state = stateRefused
@@ -314,17 +314,11 @@ func (c *Conn) fail(err error) error {
 // client is still owed an answer, and gets the refusal. If it has it, its handler may have run, and
 // the refusal would have the client repeat the request.
 func (c *Conn) Close() error {
-	if c.beginRefusal(stateNew) || !c.wasGiven() && c.beginRefusal(stateTaken) {
+	if c.beginRefusal(func() bool { return c.state == stateNew || c.state == stateTaken && !c.given }) {
 		go c.finishRefusal()
 		return nil
 	}
 	return c.end(false)
-}
-
-func (c *Conn) wasGiven() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.given
 }
 
 // end closes the connection, for Refuse or for anybody else.

@@ -11,10 +11,11 @@ import (
 )
 
 // WatchPreface calls begun if the first octets that come on nc are the beginning of a
-// client preface, but not the whole, and ended if what comes then is something else. It consumes nothing: while it looks, others who read
-// from nc wait, until there is something to read that is no such beginning, or a second
-// look finds no more of it. If that is no preface at all and other is not nil, what has come is
-// dropped, and other is called. It reports whether it can see the octets of nc at all.
+// client preface, but not the whole, and ended if what comes then is something else. It
+// consumes nothing: while it looks, others who read from nc wait, until there is something to
+// read that is no such beginning, or a second look finds no more of it. If that is no preface
+// at all and other is not nil, what has come is dropped, and other is called. It reports
+// whether it can see the octets of nc at all.
 //
 // It must be called before anybody reads from nc.
 func WatchPreface(nc net.Conn, begun, ended, other func()) bool {
