@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"sync"
+
+	h2engine "github.com/seed78dc1b7f/h2c/internal/engine"
 )
 
 // An Engine is an HTTP/2 server for handlers.
@@ -180,7 +182,7 @@ func (s *Server) fitWindows(conf *http.HTTP2Config) *http.HTTP2Config {
 		fit.MaxReceiveBufferPerStream = max(limit, defaultWindow)
 	}
 	if fit.MaxReceiveBufferPerConnection == 0 {
-		fit.MaxReceiveBufferPerConnection = limit + initialWindow
+		fit.MaxReceiveBufferPerConnection = max(limit+initialWindow, h2engine.DefaultConnWindow)
 	}
 	return fit
 }

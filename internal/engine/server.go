@@ -99,13 +99,17 @@ type limits struct {
 	countError       func(string)
 }
 
+// DefaultConnWindow is MaxReceiveBufferPerConnection of HTTP2 where that does not say, in octets: that of
+// four streams, so that a handler that does not read holds up no other, and a fast client has what it
+// may send while handlers read. That of net/http is 1 MiB.
+const DefaultConnWindow = 4 << 20
+
 const (
 	defaultMaxStreams   = 250
 	minMaxFrame         = 16 << 10
 	defaultMaxFrame     = minMaxFrame
 	maxMaxFrame         = 1<<24 - 1
 	defaultStreamWindow = 1 << 20
-	defaultConnWindow   = 1 << 20
 	initialWindow       = 65535
 	defaultTable        = 4096
 	defaultPingTimeout  = 15 * time.Second
@@ -135,7 +139,7 @@ func limitsOf(hs *http.Server) *limits {
 		decoderTable:     uint32(within(conf.MaxDecoderHeaderTableSize, 1, 1<<31-1, defaultTable)),
 		encoderTable:     uint32(within(conf.MaxEncoderHeaderTableSize, 1, 1<<31-1, defaultTable)),
 		streamWindow:     int32(within(conf.MaxReceiveBufferPerStream, 1, 1<<31-1, defaultStreamWindow)),
-		connWindow:       int32(within(conf.MaxReceiveBufferPerConnection, initialWindow, 1<<31-1, defaultConnWindow)),
+		connWindow:       int32(within(conf.MaxReceiveBufferPerConnection, initialWindow, 1<<31-1, DefaultConnWindow)),
 		readTimeout:      hs.ReadTimeout,
 		writeTimeout:     hs.WriteTimeout,
 		idleTimeout:      hs.IdleTimeout,

@@ -194,9 +194,10 @@ func TestPaddingCredit(t *testing.T) {
 				}
 			}
 		}
-		credit[0] -= defaultConnWindow - initialWindow // at the beginning
-		for id := range uint32(2) {
-			if updates[id] > 12 || credit[id] > used || credit[id] < used-defaultStreamWindow/4 {
+		credit[0] -= DefaultConnWindow - initialWindow // at the beginning
+		for id, window := range []int{DefaultConnWindow, defaultStreamWindow} {
+			id := uint32(id)
+			if updates[id] > 12 || credit[id] > used || credit[id] < used-window/4 {
 				t.Errorf("stream %d: %d octets used, %d given back, by %d frames", id, used, credit[id], updates[id])
 			}
 		}
@@ -307,12 +308,12 @@ func TestManySettings(t *testing.T) {
 // Bodies that no handler reads take up memory in proportion to the window of the connection, however
 // many streams they are on.
 func TestBodyMemory(t *testing.T) {
-	for _, each := range []int{1, smallChunkSize + 1, defaultConnWindow / defaultMaxStreams, chunkSize/2 + 1, chunkSize + 1, 100_000} {
+	for _, each := range []int{1, smallChunkSize + 1, DefaultConnWindow / defaultMaxStreams, chunkSize/2 + 1, chunkSize + 1, 100_000} {
 		for _, part := range []int{1 << 10, minMaxFrame} {
 			synctest.Test(t, func(t *testing.T) {
 				c := dialMem(t, &http.Server{}, func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 				sc := c.conn()
-				streams := min(defaultMaxStreams, defaultConnWindow/each)
+				streams := min(defaultMaxStreams, DefaultConnWindow/each)
 				for i := range uint32(streams) {
 					c.Write(post(2*i + 1))
 					for n := each; n > 0; n -= part {
@@ -334,4 +335,50 @@ func TestBodyMemory(t *testing.T) {
 			})
 		}
 	}
+}
+
+// Three handlers that read nothing hold up no body but their own.
+func TestUnreadBodies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const size = 4 * DefaultConnWindow
+		var read int64
+		c := dialWatch(t, &http.Server{}, func(_ http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Read") != "" {
+				read, _ = io.Copy(io.Discard, r.Body)
+			} else {
+				<-r.Context().Done()
+			}
+		})
+		sent := make(map[uint32]int64)
+		// send sends all that the windows allow.
+		send := func(id uint32, most int64) (n int64) {
+			for {
+				synctest.Wait()
+				c.mu.Lock()
+				n := min(most-sent[id], defaultStreamWindow+c.window[id]-sent[id], initialWindow+c.window[0]-sent[0], minMaxFrame)
+				c.mu.Unlock()
+				if n <= 0 {
+					return sent[id]
+				}
+				sent[id] += n
+				sent[0] += n
+				c.Write(frame(http2.FrameData, 0, id, make([]byte, n)))
+			}
+		}
+		for _, id := range []uint32{1, 3, 5} {
+			c.Write(post(id))
+			if n := send(id, size); n != defaultStreamWindow {
+				t.Errorf("%d octets of a body that is not read could be sent", n)
+			}
+		}
+		c.Write(post(7, "read", "all"))
+		if n := send(7, size); n != size {
+			t.Fatalf("%d octets of %d could be sent", n, size)
+		}
+		c.Write(frame(http2.FrameData, http2.FlagDataEndStream, 7, nil))
+		synctest.Wait()
+		if read != size {
+			t.Errorf("%d octets were read", read)
+		}
+	})
 }

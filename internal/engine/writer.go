@@ -33,7 +33,8 @@ type writer struct {
 	last    bool          // the connection is closed when buf is written
 	due     bool          // buf holds what the goroutine that reads is to write when it has nothing to read
 
-	direct int64 // octets of DATA that are written at once from where they are
+	direct  int64 // octets of DATA that are written at once from where they are
+	bounded bool  // boundUnsent was called
 
 	window     int64 // for DATA to the client
 	earned     int64 // frames of the client that what was sent gives reason for: see countEarned
