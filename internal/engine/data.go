@@ -95,12 +95,7 @@ func (st *stream) writeDirect(nc net.Conn, p []byte, end, more bool) {
 	lead := o.buf
 	o.buf, o.spare, o.blocks = o.spare[:0], nil, 0
 	o.writing, o.due = true, false
-	bounded := o.bounded
-	o.bounded = true
 	c.mu.Unlock()
-	if !bounded {
-		boundUnsent(nc)
-	}
 	v.rest = bufs
 	begun := time.Now()
 	n, err := v.rest.WriteTo(nc)
@@ -111,6 +106,10 @@ func (st *stream) writeDirect(nc net.Conn, p []byte, end, more bool) {
 	v.rest = nil
 	clear(v.bufs[:])
 	vectorPool.Put(v)
+	if took > slowWrite && !o.bounded {
+		o.bounded = true
+		boundUnsent(nc)
+	}
 	c.mu.Lock()
 	o.spare = lead
 	o.adapt(n, took)

@@ -9,9 +9,9 @@ import (
 	"syscall"
 )
 
-// maxUnsent is how much the kernel takes of a connection with large DATA before it can send it, in
-// octets. By itself it takes megabytes: nothing more urgent can overtake these, and they have left the
-// processor's cache when they are sent.
+// maxUnsent is how much the kernel takes before it can send it from a connection on which large writes
+// are slow, in octets. By itself it takes megabytes: nothing more urgent can overtake these, and with
+// many connections they have left the processor's cache when they are sent.
 const maxUnsent = 256 << 10
 
 // tcpNotsentLowat is TCP_NOTSENT_LOWAT of include/uapi/linux/tcp.h, which syscall lacks.

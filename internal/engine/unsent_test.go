@@ -10,11 +10,13 @@ import (
 	"strconv"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/net/http2"
 )
 
-// What the kernel holds unsent is bounded once a connection has large DATA, unless the user did so.
+// What the kernel holds unsent is bounded once a connection is slow to take large DATA, unless the user
+// did so.
 func TestBoundUnsent(t *testing.T) {
 	if !mayBoundUnsent() {
 		t.Skip("the system has a lower bound: net.ipv4.tcp_notsent_lowat")
@@ -52,6 +54,8 @@ func TestBoundUnsent(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			nc.(*net.TCPConn).SetWriteBuffer(32 << 10)
+			c.(*net.TCPConn).SetReadBuffer(32 << 10)
 			if tt.user > 0 {
 				sockopt(nc, func(fd int) error {
 					return syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, tcpNotsentLowat, tt.user)
@@ -68,7 +72,14 @@ func TestBoundUnsent(t *testing.T) {
 			}()
 			c.Write(join([]byte(http2.ClientPreface), appendSettings(nil, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1<<31 - 1}),
 				appendWindowUpdate(nil, 0, 1<<30), frame(http2.FrameHeaders, endBoth, 1, get("/"+strconv.Itoa(tt.size)))))
-			go io.Copy(io.Discard, c)
+			go func() {
+				for {
+					if _, err := io.CopyN(io.Discard, c, 64<<10); err != nil {
+						return
+					}
+					time.Sleep(slowWrite)
+				}
+			}()
 			<-wrote
 			got := 0
 			sockopt(nc, func(fd int) (err error) {

@@ -34,7 +34,7 @@ type writer struct {
 	due     bool          // buf holds what the goroutine that reads is to write when it has nothing to read
 
 	direct  int64 // octets of DATA that are written at once from where they are
-	bounded bool  // boundUnsent was called
+	bounded bool  // boundUnsent was called; of whoever writes
 
 	window     int64 // for DATA to the client
 	earned     int64 // frames of the client that what was sent gives reason for: see countEarned
