@@ -30,8 +30,10 @@ tidy:
 	@dirs=$$(go list -m -f '{{.Dir}}') || exit; \
 	for dir in $$dirs; do (cd "$$dir" && go mod tidy -diff) || exit; done
 
+# Without -race, the engine makes some system calls itself.
 test:
 	go test -race -count=1 -timeout $(TIMEOUT) work
+	go test -count=1 -timeout $(TIMEOUT) . ./internal/engine
 
 # The matrix of real peers, as a user runs it.
 matrix:

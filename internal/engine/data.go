@@ -36,10 +36,7 @@ func (o *writer) vectored(n int) net.Conn {
 	if n < directSize || o.timeout > 0 {
 		return nil
 	}
-	nc := o.nc
-	if f, ok := nc.(Filter); ok {
-		nc = f.SettledOut()
-	}
+	nc := o.settled()
 	switch nc.(type) {
 	case *net.TCPConn, *net.UnixConn:
 		return nc

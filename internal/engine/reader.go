@@ -10,6 +10,9 @@ import (
 	"time"
 )
 
+// bulkSize is from how much on a read is likely to be followed by another one of a body, in octets.
+const bulkSize = 4 << 10
+
 // inSize is how much a connection reads at once. A frame of the default size fits.
 const inSize = 32 << 10
 
@@ -33,6 +36,7 @@ type reader struct {
 	fill func(fd uintptr) bool // reads once, without waiting
 	n    int
 	err  error
+	bulk bool // it returned bulkSize or more
 
 	heard  atomic.Int64  // when something came last, in nanoseconds since 1970
 	timing bool          // whether anybody asks
@@ -65,16 +69,22 @@ func (in *reader) init(c *conn) {
 }
 
 func (in *reader) setSocket(nc net.Conn) {
-	if !canReadSockets {
-		return
+	in.raw = rawConn(nc)
+	in.direct.Store(in.raw != nil)
+}
+
+// rawConn returns the socket that nc is, or nil.
+func rawConn(nc net.Conn) (raw syscall.RawConn) {
+	if !hasSockets {
+		return nil
 	}
 	switch nc := nc.(type) { // others may have a Read of their own in front of the socket
 	case *net.TCPConn:
-		in.raw, _ = nc.SyscallConn()
+		raw, _ = nc.SyscallConn()
 	case *net.UnixConn:
-		in.raw, _ = nc.SyscallConn()
+		raw, _ = nc.SyscallConn()
 	}
-	in.direct.Store(in.raw != nil)
+	return raw
 }
 
 // last returns when something came.

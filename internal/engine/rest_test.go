@@ -112,7 +112,7 @@ func (c *tcpConn) rest() {
 func echoPath(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Method, " ", r.URL) }
 
 func TestRest(t *testing.T) {
-	if !canReadSockets {
+	if !hasSockets {
 		t.Skip("connections do not rest on this system")
 	}
 	c := dialTCP(t, echoPath)
@@ -155,7 +155,7 @@ func TestRest(t *testing.T) {
 
 // The client closes, or resets the connection, while it rests.
 func TestRestClosed(t *testing.T) {
-	if !canReadSockets {
+	if !hasSockets {
 		t.Skip("connections do not rest on this system")
 	}
 	for _, reset := range []bool{false, true} {

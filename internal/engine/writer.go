@@ -2,9 +2,11 @@ package engine
 
 import (
 	"bytes"
+	"cmp"
 	"net"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -24,6 +26,13 @@ type writer struct {
 	nc      net.Conn
 	timeout time.Duration // of each write; 0: none
 
+	// Of whoever writes:
+	raw     syscall.RawConn       // nil if nc is no socket, or not yet
+	drain   func(fd uintptr) bool // writes what is pending, without waiting
+	pending []byte
+	failure error // of drain
+	bounded bool  // boundUnsent was called
+
 	buf     []byte        // to be written
 	blocks  int           // octets of header blocks in it, for which there was room
 	spare   []byte        // empty
@@ -33,8 +42,7 @@ type writer struct {
 	last    bool          // the connection is closed when buf is written
 	due     bool          // buf holds what the goroutine that reads is to write when it has nothing to read
 
-	direct  int64 // octets of DATA that are written at once from where they are
-	bounded bool  // boundUnsent was called; of whoever writes
+	direct int64 // octets of DATA that are written at once from where they are
 
 	window     int64 // for DATA to the client
 	earned     int64 // frames of the client that what was sent gives reason for: see countEarned
@@ -89,6 +97,9 @@ func giveBack(b []byte) []byte {
 
 func (o *writer) write(b []byte) error {
 	if o.timeout <= 0 {
+		if o.isSocket() {
+			return o.writeRaw(b)
+		}
 		_, err := o.nc.Write(b)
 		return err
 	}
@@ -105,6 +116,33 @@ func (o *writer) write(b []byte) error {
 			return err
 		}
 	}
+}
+
+// settled returns what is written to in place of nc: behind a Filter, nil until that is settled.
+func (o *writer) settled() net.Conn {
+	if f, ok := o.nc.(Filter); ok {
+		return f.SettledOut()
+	}
+	return o.nc
+}
+
+func (o *writer) isSocket() bool {
+	if o.raw == nil {
+		if o.raw = rawConn(o.settled()); o.raw != nil {
+			o.drain = o.writeSocket
+		}
+	}
+	return o.raw != nil
+}
+
+func (o *writer) writeRaw(b []byte) error {
+	o.pending, o.failure = b, nil
+	err := cmp.Or(o.raw.Write(o.drain), o.failure)
+	if f, ok := o.nc.(Filter); ok {
+		f.CountWritten(len(b) - len(o.pending))
+	}
+	o.pending = nil
+	return err
 }
 
 // setTableSize bounds the dynamic table of the encoder.

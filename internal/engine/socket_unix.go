@@ -8,7 +8,8 @@ import (
 	"syscall"
 )
 
-const canReadSockets = true
+// hasSockets says that there are readSocket and writeSocket.
+const hasSockets = true
 
 // readSocket reads into the buffer, which it holds only if there is something to read.
 func (in *reader) readSocket(fd uintptr) (done bool) {
@@ -18,8 +19,12 @@ func (in *reader) readSocket(fd uintptr) (done bool) {
 	if in.buf == nil {
 		in.buf = inPool.Get().(*[inSize]byte)[:]
 	}
+	read := recv
+	if in.bulk {
+		read = recvBulk
+	}
 	for {
-		n, err := syscall.Read(int(fd), in.buf[in.w:])
+		n, err := read(fd, in.buf[in.w:])
 		switch {
 		case err == syscall.EINTR:
 			continue
@@ -34,6 +39,7 @@ func (in *reader) readSocket(fd uintptr) (done bool) {
 			in.err = io.EOF
 		default:
 			in.n = n
+			in.bulk = n >= bulkSize
 		}
 		return true
 	}
@@ -51,4 +57,22 @@ func canRead(fd int) bool {
 			return true
 		}
 	}
+}
+
+// writeSocket writes what is pending.
+func (o *writer) writeSocket(fd uintptr) (done bool) {
+	for len(o.pending) > 0 {
+		n, err := send(fd, o.pending)
+		switch {
+		case err == syscall.EINTR:
+		case err == syscall.EAGAIN:
+			return false
+		case err != nil:
+			o.failure = os.NewSyscallError("write", err)
+			return true
+		default:
+			o.pending = o.pending[n:]
+		}
+	}
+	return true
 }

@@ -1,0 +1,62 @@
+//go:build unix
+
+package engine
+
+import (
+	"net"
+	"net/http"
+	"runtime"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+)
+
+// A socket in blocking mode, which net.TCPConn.File and os.File.Fd leave behind, is served like any
+// other, and the garbage collector does not wait for its client.
+func TestBlockingSocket(t *testing.T) {
+	c := dialTCP(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			for range 16 << 20 / directSize {
+				w.Write(make([]byte, directSize-1))
+			}
+			return
+		}
+		echoPath(w, r)
+	})
+	c.get(nil)
+	c.s.mu.Lock()
+	for sc := range c.s.conns {
+		raw, err := sc.nc.(*net.TCPConn).SyscallConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw.Control(func(fd uintptr) { err = syscall.SetNonblock(int(fd), false) })
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.s.mu.Unlock()
+	collect := func() {
+		time.Sleep(20 * time.Millisecond) // it waits for the client
+		runtime.GC()
+	}
+	for range 3 {
+		c.get(nil)
+		collect()
+	}
+	c.fr.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1<<31 - 1})
+	c.fr.WriteWindowUpdate(0, 1<<30)
+	c.Write(post(c.next))
+	collect()
+	for {
+		f, err := c.fr.ReadFrame()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f, ok := f.(*http2.DataFrame); ok && f.StreamEnded() {
+			break
+		}
+	}
+}
