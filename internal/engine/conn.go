@@ -28,6 +28,9 @@ type conn struct {
 	block    headerBlock
 	lastSeen uint32    // the highest stream that the client has opened
 	opening  []*stream // whose handlers are to run before the next wait
+	alone    *stream   // whose handler the worker is to run itself: see errAlone
+	hold     int       // for how many requests it is not
+	nextHold int
 	flood    flood
 
 	mu      sync.Mutex
@@ -116,9 +119,13 @@ func withValue(ctx context.Context, key, value any) context.Context {
 	return context.WithValue(ctx, key, value)
 }
 
-// serve reads until the connection rests or ends. It reports whether it rests.
-func (c *conn) serve() (rests bool) {
+// serve reads until the connection rests or ends, or a request has come alone. It reports whether it
+// is one of the first and the last.
+func (c *conn) serve() (rests, alone bool) {
 	err := c.readAll()
+	if err == errAlone {
+		return false, true
+	}
 	if err == errRests {
 		c.block.forget()
 		c.mu.Lock()
@@ -127,7 +134,7 @@ func (c *conn) serve() (rests bool) {
 			c.streams = nil
 		}
 		c.mu.Unlock()
-		return true
+		return true, false
 	}
 	var ce connError
 	if errors.As(err, &ce) {
@@ -139,7 +146,7 @@ func (c *conn) serve() (rests bool) {
 	c.stateMu.Lock()
 	c.over = true
 	c.stateMu.Unlock()
-	return false
+	return false, false
 }
 
 // inadequate returns an error if TLS is not as HTTP/2 has it.

@@ -120,6 +120,7 @@ func (st *stream) writeDirect(nc net.Conn, p []byte, end, more bool) {
 	}
 	c.write() // what has come meanwhile
 	if more {
+		c.s.takeOver(c)
 		<-st.wake
 	}
 	c.mu.Lock()

@@ -100,8 +100,8 @@ func (in *reader) need(n int) ([]byte, error) {
 	return in.buf[in.r:in.w], nil
 }
 
-// needNext is need for the beginning of a frame. It returns errRests if there is none, and the
-// connection was asked to rest.
+// needNext is need for the beginning of a frame. If there is none, it returns errRests when the
+// connection was asked to rest, and errAlone when the caller is to do something else first.
 func (in *reader) needNext(n int) ([]byte, error) {
 	in.rests = true
 	defer func() { in.rests = false }()
@@ -144,6 +144,9 @@ func (in *reader) grow() {
 
 // more reads once.
 func (in *reader) more() error {
+	if in.rests && in.r == in.w && in.c.isAlone() {
+		return errAlone
+	}
 	in.c.handle()
 	ready := false
 	switch {

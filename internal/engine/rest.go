@@ -33,8 +33,11 @@ func (s *Server) Serve(nc net.Conn, o Options) {
 // work reads from the connection until it rests or has ended.
 func (c *conn) work() {
 	s := c.s
-	rests, returned := false, false
+	rests, returned, lent := false, false, false
 	defer func() {
+		if lent {
+			return // another worker reads from it
+		}
 		if !returned {
 			s.LogPanic("http", c.remote, recover())
 			c.lost()
@@ -48,7 +51,14 @@ func (c *conn) work() {
 		c.rested <- rests
 	}()
 	s.wake(c)
-	rests = c.serve()
+	for {
+		if rests, lent = c.serve(); !lent {
+			break
+		}
+		if !c.workAlone() {
+			return
+		}
+	}
 	returned = true
 }
 
@@ -71,8 +81,19 @@ func (s *Server) wake(c *conn) {
 	}
 }
 
-// sweep asks connections to rest that nothing has come from.
+// sweep is called as long as workers read.
 func (s *Server) sweep() {
+	s.askIdle()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sweeping = len(s.awake) > 0
+	if s.sweeping {
+		time.AfterFunc(sweepInterval, s.sweep)
+	}
+}
+
+// askIdle asks connections to rest that nothing has come from since it was called last.
+func (s *Server) askIdle() {
 	var idle []*conn
 	s.mu.Lock()
 	for c, before := range s.awake {
@@ -81,10 +102,6 @@ func (s *Server) sweep() {
 			idle = append(idle, c)
 		}
 		s.awake[c] = reads
-	}
-	s.sweeping = len(s.awake) > 0
-	if s.sweeping {
-		time.AfterFunc(sweepInterval, s.sweep)
 	}
 	s.mu.Unlock()
 	for _, c := range idle {

@@ -105,7 +105,7 @@ func (c *tcpConn) rest() {
 		if time.Now().After(end) {
 			c.t.Fatal("the connection does not rest")
 		}
-		c.s.sweep()
+		c.s.askIdle()
 	}
 }
 
@@ -124,7 +124,7 @@ func TestRest(t *testing.T) {
 		c.Write(request[:12])
 		time.Sleep(10 * time.Millisecond)
 		for range 5 { // in the midst of a frame it does not
-			c.s.sweep()
+			c.s.askIdle()
 			time.Sleep(time.Millisecond)
 		}
 		if !c.isAwake() {
@@ -185,7 +185,7 @@ func TestRestless(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				c.s.sweep()
+				c.s.askIdle()
 			}
 		}
 	}()

@@ -29,6 +29,7 @@ type Server struct {
 	sweeping bool             // a timer is set
 
 	workers workers
+	lends   lends
 }
 
 // New returns a Server for the connections of hs. Its fields are read as the first one begins.
@@ -38,6 +39,7 @@ func New(hs *http.Server) *Server {
 		limits: sync.OnceValue(func() *limits { return limitsOf(hs) }),
 		conns:  make(map[*conn]bool),
 		awake:  make(map[*conn]uint64),
+		lends:  lends{hot: hotTime, quick: quickHandler, most: lendTime},
 	}
 }
 
