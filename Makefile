@@ -1,4 +1,4 @@
-# The steps of CI; .ci/run calls them. Another Go: GOTOOLCHAIN=go1.27.3 make test
+# The steps of CI, which .ci/run calls, and some more. Another Go: GOTOOLCHAIN=go1.27.3 make test
 
 .POSIX:
 .PHONY: all peers fmt vet lint tidy test matrix stress fuzz bench
@@ -33,13 +33,13 @@ tidy:
 # Without -race, the engine makes some system calls itself.
 test:
 	go test -race -count=1 -timeout $(TIMEOUT) work
-	go test -count=1 -timeout $(TIMEOUT) . ./internal/engine
+	go test -count=1 -timeout $(TIMEOUT) ./internal/engine
 
 # The matrix of real peers, as a user runs it.
 matrix:
 	go run ./interop -require
 
-# Looks for flakes in the root package.
+# Looks for flakes in the root package. Not a step of CI, whose time it would take.
 stress:
 	go test -race -count=3 -timeout $(TIMEOUT) .
 
