@@ -20,12 +20,17 @@ var NetHTTP = &Client{
 	Peer:    &peer.Peer{Name: "net/http", Says: runtime.Version},
 	Entries: []Entry{Prior},
 	Send: func(ctx context.Context, job Job) ([]Response, error) {
-		tr := &http.Transport{Protocols: new(http.Protocols), DisableCompression: true, ExpectContinueTimeout: time.Minute}
+		tr := &http.Transport{Protocols: new(http.Protocols), DisableCompression: true, ExpectContinueTimeout: time.Minute,
+			IdleConnTimeout: idleConnTimeout}
 		tr.Protocols.SetUnencryptedHTTP2(true)
 		defer tr.CloseIdleConnections()
 		return sendByGo(ctx, tr, job)
 	},
 }
+
+// idleConnTimeout closes a connection that CloseIdleConnections has left, as a request on it that was
+// cancelled had not quite ended.
+const idleConnTimeout = 2 * time.Second
 
 // sendByGo sends the requests by a transport of Go.
 func sendByGo(ctx context.Context, tr http.RoundTripper, job Job) ([]Response, error) {

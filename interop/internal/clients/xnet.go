@@ -22,6 +22,7 @@ var XNet = &Client{
 		tr := &http2.Transport{
 			AllowHTTP:          true,
 			DisableCompression: true,
+			IdleConnTimeout:    idleConnTimeout,
 			DialTLSContext: func(ctx context.Context, network, addr string, _ *tls.Config) (net.Conn, error) {
 				return new(net.Dialer).DialContext(ctx, network, addr)
 			},
