@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"errors"
 	"net"
 	"net/http"
 	"runtime"
@@ -58,5 +59,26 @@ func TestBlockingSocket(t *testing.T) {
 		if f, ok := f.(*http2.DataFrame); ok && f.StreamEnded() {
 			break
 		}
+	}
+}
+
+// A write that the socket refuses is not taken for done.
+func TestWriteError(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	nc, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	if err := nc.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	o := &writer{nc: nc}
+	if err := o.write([]byte("x")); !errors.Is(err, syscall.EPIPE) {
+		t.Errorf("%v, want %v", err, syscall.EPIPE)
 	}
 }

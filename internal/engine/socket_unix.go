@@ -45,6 +45,9 @@ func (in *reader) readSocket(fd uintptr) (done bool) {
 	}
 }
 
+// recvBulk is recv of what takes long to copy: the runtime has others go on meanwhile.
+func recvBulk(fd uintptr, b []byte) (int, error) { return syscall.Read(int(fd), b) }
+
 // canRead reports whether a read would return at once.
 func canRead(fd int) bool {
 	for {

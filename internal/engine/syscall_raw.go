@@ -7,19 +7,15 @@ import (
 	"unsafe"
 )
 
-// The runtime is not told of these system calls, which do not wait: of what it would do meanwhile,
-// taking the processor from this thread when the call lasts 20 µs and finding it another one
-// afterwards, each may cost as much as the call. The race detector and its like are told of calls by
-// package syscall.
+// The runtime is not told of these system calls, which do not wait: otherwise it takes the processor
+// from this thread when the call lasts 20 µs, and finds it another one afterwards. The race detector
+// and its like are told of calls by package syscall.
 
 // maxRaw is how much such a call copies, in octets: the garbage collector waits for its end.
 const maxRaw = 64 << 10
 
 // recv reads from a socket. It fails with EAGAIN if there is nothing, whatever the mode of fd.
 func recv(fd uintptr, b []byte) (int, error) { return transfer(syscall.SYS_RECVFROM, fd, b, 0) }
-
-// recvBulk is recv of what takes long to copy: the runtime had better have others go on meanwhile.
-func recvBulk(fd uintptr, b []byte) (int, error) { return syscall.Read(int(fd), b) }
 
 // send writes to a socket. It fails with EAGAIN if there is no room, whatever the mode of fd.
 func send(fd uintptr, b []byte) (int, error) {

@@ -4,6 +4,5 @@ package engine
 
 import "syscall"
 
-func recv(fd uintptr, b []byte) (int, error)     { return syscall.Read(int(fd), b) }
-func recvBulk(fd uintptr, b []byte) (int, error) { return syscall.Read(int(fd), b) }
-func send(fd uintptr, b []byte) (int, error)     { return syscall.Write(int(fd), b) }
+func recv(fd uintptr, b []byte) (int, error) { return syscall.Read(int(fd), b) }
+func send(fd uintptr, b []byte) (int, error) { return syscall.Write(int(fd), b) }

@@ -18,8 +18,9 @@ import (
 // What the kernel holds unsent is bounded once a connection is slow to take large DATA, unless the user
 // did so.
 func TestBoundUnsent(t *testing.T) {
+	bound := maxUnsent
 	if !mayBoundUnsent() {
-		t.Skip("the system has a lower bound: net.ipv4.tcp_notsent_lowat")
+		bound = 0 // net.ipv4.tcp_notsent_lowat of this system is lower, and holds
 	}
 	sockopt := func(nc net.Conn, do func(fd int) error) {
 		t.Helper()
@@ -36,7 +37,7 @@ func TestBoundUnsent(t *testing.T) {
 		size, user, want int
 	}{
 		"small":         {directSize - 1, 0, 0},
-		"large":         {1 << 20, 0, maxUnsent},
+		"large":         {1 << 20, 0, bound},
 		"bound by user": {1 << 20, 1 << 19, 1 << 19},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"bytes"
-	"cmp"
 	"net"
 	"slices"
 	"sync"
@@ -137,7 +136,10 @@ func (o *writer) isSocket() bool {
 
 func (o *writer) writeRaw(b []byte) error {
 	o.pending, o.failure = b, nil
-	err := cmp.Or(o.raw.Write(o.drain), o.failure)
+	err := o.raw.Write(o.drain)
+	if err == nil {
+		err = o.failure
+	}
 	if f, ok := o.nc.(Filter); ok {
 		f.CountWritten(len(b) - len(o.pending))
 	}
