@@ -19,10 +19,13 @@ type requestBody struct {
 	used     int64 // octets of the stream's window that the client has used and not got back
 	window   int64 // that it has
 	pending  int   // of those that it has used, what it is to get back with the next frame
+	rest     int64 // octets of the Content-Length that have not come, or -1
 	err      error // what comes after the chunks
 	trailer  http.Header
 	closed   bool // the handler wants no more
 	asked    bool // 100 was sent, or is not wanted
+	lent     bool // the connection may be lent to the handler
+	reading  bool // Read reads from it
 	deadline *time.Timer
 }
 
@@ -64,24 +67,30 @@ func newRequestBody(st *stream) *requestBody {
 	b.cond.L = &b.mu
 	b.asked = !st.expects
 	b.window = int64(st.c.lim.streamWindow)
+	b.rest = st.declared
 	return b
 }
 
-// use notes that the client has used n octets of the stream's window. It reports whether it
-// had them.
-func (b *requestBody) use(n int) bool {
+// use notes that the client has used octets of the stream's window, n of them for the body. It reports
+// whether it had them.
+func (b *requestBody) use(octets, n int) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.used += int64(n)
+	b.used += int64(octets)
+	if b.rest >= 0 {
+		b.rest -= int64(n)
+	}
 	return b.used <= b.window
 }
 
 // free notes that n octets of the stream's window are free again. It returns how many the client is
 // to get back now: at a quarter of the window, so that few frames tell of it and the client never
-// waits. mu is held.
+// waits, and only if what is to come is not sure to fit. mu is held.
 func (b *requestBody) free(n int) (credit int) {
 	b.pending += n
-	if b.pending < int(b.st.c.lim.streamWindow)/4 {
+	window := int64(b.st.c.lim.streamWindow) // that the client knows of, now or soon
+	fits := b.rest >= 0 && b.rest <= window-b.used
+	if fits || int64(b.pending) < window/4 {
 		return 0
 	}
 	credit, b.pending = b.pending, 0
@@ -139,7 +148,20 @@ func (b *requestBody) end(trailer http.Header, err error) {
 }
 
 // fail ends the body for err, after what has come, unless it is complete.
-func (b *requestBody) fail(err error) { b.end(nil, err) }
+func (b *requestBody) fail(err error) {
+	b.end(nil, err)
+	b.interrupt()
+}
+
+// interrupt has Read look at what has changed, should it read from the connection.
+func (b *requestBody) interrupt() {
+	b.mu.Lock()
+	reading := b.reading
+	b.mu.Unlock()
+	if reading {
+		b.st.c.askToRest()
+	}
+}
 
 // Read implements [io.Reader].
 func (b *requestBody) Read(p []byte) (int, error) {
@@ -150,10 +172,16 @@ func (b *requestBody) Read(p []byte) (int, error) {
 		b.st.resp.sendContinue()
 		b.mu.Lock()
 	}
-	for b.size == 0 && b.err == nil && !b.closed {
-		b.cond.Wait()
+	n := 0
+	for n == 0 && b.size == 0 && b.err == nil && !b.closed {
+		if b.lent && !b.reading && len(p) > 0 {
+			n = b.readLent(p)
+		} else {
+			b.cond.Wait()
+		}
 	}
 	switch {
+	case n > 0:
 	case b.closed:
 		b.mu.Unlock()
 		return 0, http.ErrBodyReadAfterClose
@@ -162,19 +190,9 @@ func (b *requestBody) Read(p []byte) (int, error) {
 		b.takeTrailer()
 		b.mu.Unlock()
 		return 0, err
+	default:
+		n = b.take(p)
 	}
-	n := 0
-	for n < len(p) && len(b.chunks) > 0 {
-		c := b.chunks[0]
-		m := copy(p[n:], c.b[c.r:c.w])
-		n += m
-		if c.r += m; c.r == c.w {
-			c.release()
-			b.chunks[0] = nil
-			b.chunks = b.chunks[1:]
-		}
-	}
-	b.size -= int64(n)
 	credit := b.free(n)
 	var err error
 	if b.size == 0 && b.err == io.EOF {
@@ -192,6 +210,22 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	b.st.credit(n, credit)
 	c.flush()
 	return n, err
+}
+
+// take returns what has come. mu is held.
+func (b *requestBody) take(p []byte) (n int) {
+	for n < len(p) && len(b.chunks) > 0 {
+		c := b.chunks[0]
+		m := copy(p[n:], c.b[c.r:c.w])
+		n += m
+		if c.r += m; c.r == c.w {
+			c.release()
+			b.chunks[0] = nil
+			b.chunks = b.chunks[1:]
+		}
+	}
+	b.size -= int64(n)
+	return n
 }
 
 // takeTrailer gives the trailers to the request. mu is held.
@@ -226,26 +260,27 @@ func (b *requestBody) discard() {
 	}
 	b.cond.Broadcast()
 	b.mu.Unlock()
+	b.interrupt()
 	b.st.c.credit(int(n))
 }
 
 // setDeadline makes Read fail from then on. The zero time means never.
 func (b *requestBody) setDeadline(at time.Time) {
+	expire := func() { b.fail(os.ErrDeadlineExceeded) }
 	b.mu.Lock()
-	defer b.mu.Unlock()
 	if b.deadline != nil {
 		b.deadline.Stop()
 		b.deadline = nil
 	}
-	if at.IsZero() || b.closed {
-		return
+	expired := false
+	if !at.IsZero() && !b.closed {
+		wait := time.Until(at)
+		if expired = wait <= 0; !expired {
+			b.deadline = time.AfterFunc(wait, expire)
+		}
 	}
-	if wait := time.Until(at); wait > 0 {
-		b.deadline = time.AfterFunc(wait, func() { b.fail(os.ErrDeadlineExceeded) })
-		return
-	}
-	if b.err == nil {
-		b.err = os.ErrDeadlineExceeded
-		b.cond.Broadcast()
+	b.mu.Unlock()
+	if expired {
+		expire()
 	}
 }

@@ -26,6 +26,8 @@ type conn struct {
 
 	in       reader
 	block    headerBlock
+	data     payload
+	unheeded error     // of a frame: for the worker that reads next
 	lastSeen uint32    // the highest stream that the client has opened
 	opening  []*stream // whose handlers are to run before the next wait
 	alone    *stream   // whose handler the worker is to run itself: see errAlone
@@ -243,7 +245,12 @@ func (c *conn) readAll() error {
 		}
 	}
 	for {
-		if err := c.readFrame(false); err != nil {
+		err := c.unheeded
+		c.unheeded = nil
+		if err == nil {
+			err = c.readFrame(false)
+		}
+		if err != nil {
 			se, ok := err.(streamError)
 			if !ok {
 				return err

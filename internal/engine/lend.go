@@ -7,16 +7,17 @@ import (
 )
 
 // To wake a worker for one request costs more than many a handler does. So when requests come one at
-// a time and often, the worker that reads from a connection runs the handler itself, and lends the
-// connection meanwhile: another worker reads from it when the handler has to wait for the client, or
-// takes longer than lendTime.
+// a time and often, or with a body, the worker that reads from a connection runs the handler itself,
+// and lends the connection meanwhile: another worker reads from it when the handler has to wait for the
+// client, unless for its body, or takes longer than lendTime.
 
 const (
 	lendTime     = time.Millisecond       // and up to twice as long
 	hotTime      = time.Millisecond       // between two requests that came alone, of a Server
 	quickHandler = 100 * time.Microsecond // with its write
-	// How many requests workers are woken for after a handler that was not quick: minHold, twice as
-	// many as before when that happens again, and half as many after one that was.
+	// How many requests workers are woken for after a handler that was not quick, and did not read a
+	// body: minHold, twice as many as before when that happens again, and half as many after one that
+	// was.
 	minHold = 4
 	maxHold = 1024
 )
@@ -41,6 +42,7 @@ type lends struct {
 type lent struct {
 	st    *stream
 	since time.Time
+	again bool // its handler has read from the connection
 }
 
 // isAlone reports whether the worker that reads is to run the handler of the stream that was
@@ -55,10 +57,13 @@ func (c *conn) isAlone() bool {
 	}
 	st := c.opening[0]
 	c.mu.Lock()
-	alone := c.running == 1 && st.remoteEnded
+	alone, ended := c.running == 1, st.remoteEnded
 	c.mu.Unlock()
-	if !alone || !c.s.lends.isHot() {
+	if !alone || ended && !c.s.lends.isHot() {
 		return false
+	}
+	if !ended {
+		st.body.lent = true
 	}
 	c.alone, c.opening[0], c.opening = st, nil, c.opening[:0]
 	return true
@@ -69,22 +74,26 @@ func (c *conn) isAlone() bool {
 func (c *conn) workAlone() bool {
 	st := c.alone
 	c.alone = nil
-	begun := time.Now()
 	returned := false
-	c.s.lend(st, begun) // from here on c may be somebody else's
+	c.s.lend(st, false) // from here on c may be somebody else's
 	defer func() {
-		if !returned && c.s.takeBack(st) {
+		if returned {
+			return
+		}
+		if _, ok := c.s.takeBack(st); ok {
 			c.s.workers.run(c) // the handler has ended the goroutine
 		}
 	}()
 	st.work()
 	returned = true
-	if !c.s.takeBack(st) {
+	was, ok := c.s.takeBack(st)
+	switch {
+	case !ok:
 		return false
-	}
-	if time.Since(begun) < c.s.lends.quick {
+	case was.again: // how long it took says little
+	case time.Since(was.since) < c.s.lends.quick:
 		c.nextHold = max(c.nextHold/2, minHold)
-	} else {
+	default:
 		c.holdBack()
 	}
 	return true
@@ -108,15 +117,16 @@ func (l *lends) isHot() bool {
 	return hot
 }
 
-// lend has the connection of st watched, whose worker is about to run the handler.
-func (s *Server) lend(st *stream, now time.Time) {
+// lend has the connection of st watched, whose worker is about to run the handler, or does again.
+func (s *Server) lend(st *stream, again bool) {
+	now := time.Now()
 	l := &s.lends
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.conns == nil {
 		l.conns = make(map[*conn]lent)
 	}
-	l.conns[st.c] = lent{st, now}
+	l.conns[st.c] = lent{st, now, again}
 	l.busy = true
 	if !l.watching {
 		l.watching = true
@@ -130,28 +140,32 @@ func (s *Server) lend(st *stream, now time.Time) {
 
 // takeBack ends what lend has begun. It reports whether nobody has taken over the connection, which
 // may have been lent again since.
-func (s *Server) takeBack(st *stream) bool {
+func (s *Server) takeBack(st *stream) (was lent, ok bool) {
 	l := &s.lends
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.conns[st.c].st != st {
-		return false
+	was = l.conns[st.c]
+	if was.st != st {
+		return lent{}, false
 	}
 	delete(l.conns, st.c)
-	return true
+	return was, true
 }
 
 // takeOver has another worker read from c, if it is lent.
 func (s *Server) takeOver(c *conn) {
 	l := &s.lends
 	l.mu.Lock()
-	_, lent := l.conns[c]
+	was, ok := l.conns[c]
 	delete(l.conns, c)
 	l.mu.Unlock()
-	if lent {
-		c.holdBack()
-		s.workers.run(c)
+	if !ok {
+		return
 	}
+	if !was.again {
+		c.holdBack()
+	}
+	s.workers.run(c)
 }
 
 // watch has other workers read from connections that have been lent for too long.

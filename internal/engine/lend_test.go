@@ -167,31 +167,31 @@ func TestLend(t *testing.T) {
 	}
 }
 
-// A connection is not lent for a request that may have to wait, or beside which others run.
+// A connection is not lent for a request beside which others run.
 func TestLendAlone(t *testing.T) {
 	var c lendConn
 	lent, proceed := make(chan int), make(chan bool)
 	c = dialLend(t, time.Hour, time.Hour, func(_ http.ResponseWriter, r *http.Request) {
 		lent <- c.s.lent()
-		if r.Method == http.MethodPost {
+		if r.URL.Path == "/wait" {
 			<-proceed
 		}
 	})
 	c.await(c.send("/nothing"))
-	id := c.next
-	c.next += 2
-	c.Write(post(id))
-	if n := <-lent; n != 0 {
-		t.Error("lent for a request whose body is still to come")
+	first, second := c.next, c.next+2
+	c.next += 4
+	c.Write(append(frame(http2.FrameHeaders, endBoth, first, get("/wait")), frame(http2.FrameHeaders, endBoth, second, get("/"))...))
+	if n := <-lent + <-lent; n != 0 {
+		t.Error("lent for a request that came with another one")
 	}
+	c.await(second)
 	beside := c.send("/")
 	if n := <-lent; n != 0 {
 		t.Error("lent for a request beside another one")
 	}
 	c.await(beside)
-	c.Write(frame(http2.FrameData, http2.FlagDataEndStream, id, nil))
 	close(proceed)
-	c.await(id)
+	c.await(first)
 	after := c.send("/")
 	if n := <-lent; n != 1 {
 		t.Error("not lent after these")

@@ -10,11 +10,14 @@ import (
 	"time"
 )
 
-// bulkSize is from how much on a read is likely to be followed by another one of a body, in octets.
-const bulkSize = 4 << 10
-
 // inSize is how much a connection reads at once. A frame of the default size fits.
 const inSize = 32 << 10
+
+// bulkSize is how much it reads at once of bodies: after a read of minBulk octets or more.
+const (
+	bulkSize = 128 << 10
+	minBulk  = 4 << 10
+)
 
 // waitSize is how much it reads at first where it must hold memory while it waits: a request or
 // two.
@@ -22,11 +25,12 @@ const waitSize = 1 << 10
 
 var (
 	inPool   = sync.Pool{New: func() any { return new([inSize]byte) }}
+	bulkPool = sync.Pool{New: func() any { return new([bulkSize]byte) }}
 	waitPool = sync.Pool{New: func() any { return new([waitSize]byte) }}
 )
 
-// A reader buffers what it reads. While it waits on a socket it holds no memory, and little
-// while it waits on another connection.
+// A reader buffers what it reads. While it waits on a socket between two frames it holds no memory,
+// and little while it waits on another connection.
 type reader struct {
 	nc   net.Conn
 	raw  syscall.RawConn // nil if nc is no socket, or not yet
@@ -36,13 +40,14 @@ type reader struct {
 	fill func(fd uintptr) bool // reads once, without waiting
 	n    int
 	err  error
-	bulk bool // it returned bulkSize or more
+	bulk bool // it returned minBulk or more
 
 	heard  atomic.Int64  // when something came last, in nanoseconds since 1970
 	timing bool          // whether anybody asks
 	reads  atomic.Uint64 // of which something came
 	direct atomic.Bool   // raw is set
 	rests  bool          // it may be asked to: it is between two frames
+	yields bool          // and may anywhere
 	peek   bool          // fill does not read
 	c      *conn
 }
@@ -126,6 +131,8 @@ func (in *reader) skip(n int) {
 // release gives the buffer back.
 func (in *reader) release() {
 	switch cap(in.buf) {
+	case bulkSize:
+		bulkPool.Put((*[bulkSize]byte)(in.buf[:bulkSize]))
 	case inSize:
 		inPool.Put((*[inSize]byte)(in.buf[:inSize]))
 	case waitSize:
@@ -134,12 +141,22 @@ func (in *reader) release() {
 	in.buf, in.r, in.w = nil, 0, 0
 }
 
-// grow has room for more.
-func (in *reader) grow() {
+// move puts what is buffered, which must fit, into a buffer of inSize.
+func (in *reader) move() {
 	buf := inPool.Get().(*[inSize]byte)[:]
 	n := copy(buf, in.buf[in.r:in.w])
 	in.release()
 	in.buf, in.r, in.w = buf, 0, n
+}
+
+// shrink has no more memory held than what is buffered needs.
+func (in *reader) shrink() {
+	switch {
+	case in.r == in.w:
+		in.release()
+	case len(in.buf) == bulkSize && in.w-in.r < inSize:
+		in.move()
+	}
 }
 
 // more reads once.
@@ -151,14 +168,17 @@ func (in *reader) more() error {
 	ready := false
 	switch {
 	case in.r == in.w:
+		if in.bulk && len(in.buf) < bulkSize {
+			in.release()
+		}
 		in.r, in.w = 0, 0
 		ready = in.raw == nil && in.unfilter()
 	case in.w < len(in.buf):
-	case len(in.buf) == inSize:
+	case len(in.buf) >= inSize:
 		in.w = copy(in.buf, in.buf[in.r:in.w])
 		in.r = 0
 	default:
-		in.grow()
+		in.move()
 	}
 	if !ready {
 		in.c.flushDue() // the rest of a frame, too, may be long in coming
@@ -171,7 +191,7 @@ func (in *reader) more() error {
 		switch {
 		case !errors.Is(err, os.ErrDeadlineExceeded) || !in.c.askedToRest():
 			return err
-		case in.rests && in.r == in.w:
+		case in.yields, in.rests && in.r == in.w:
 			return errRests
 		}
 		return nil
@@ -207,7 +227,7 @@ func (in *reader) moreOf(nc net.Conn) error {
 	}
 	if in.w+n == waitSize && len(in.buf) == waitSize {
 		in.w += n
-		in.grow() // there is more
+		in.move() // there is more
 		in.w -= n
 	}
 	return in.read(n, err)

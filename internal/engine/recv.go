@@ -13,6 +13,9 @@ const maxControl = 16 << 10
 
 // readFrame reads a frame and does what it says.
 func (c *conn) readFrame(first bool) error {
+	if c.data.open {
+		return c.takeData()
+	}
 	b, err := c.in.needNext(headerLen)
 	if err != nil {
 		return err
@@ -32,7 +35,10 @@ func (c *conn) readFrame(first bool) error {
 	}
 	switch f.kind {
 	case http2.FrameData:
-		return c.recvData(f)
+		if err := c.recvData(f); err != nil {
+			return err
+		}
+		return c.takeData()
 	case http2.FrameHeaders:
 		return c.recvHeaders(f)
 	case http2.FrameContinuation:

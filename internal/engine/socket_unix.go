@@ -16,12 +16,16 @@ func (in *reader) readSocket(fd uintptr) (done bool) {
 	if in.peek {
 		return canRead(int(fd))
 	}
-	if in.buf == nil {
-		in.buf = inPool.Get().(*[inSize]byte)[:]
-	}
 	read := recv
 	if in.bulk {
 		read = recvBulk
+	}
+	switch {
+	case in.buf != nil:
+	case in.bulk:
+		in.buf = bulkPool.Get().(*[bulkSize]byte)[:]
+	default:
+		in.buf = inPool.Get().(*[inSize]byte)[:]
 	}
 	for {
 		n, err := read(fd, in.buf[in.w:])
@@ -29,9 +33,7 @@ func (in *reader) readSocket(fd uintptr) (done bool) {
 		case err == syscall.EINTR:
 			continue
 		case err == syscall.EAGAIN:
-			if in.r == in.w {
-				in.release()
-			}
+			in.shrink()
 			return false
 		case err != nil:
 			in.err = os.NewSyscallError("read", err)
@@ -39,7 +41,7 @@ func (in *reader) readSocket(fd uintptr) (done bool) {
 			in.err = io.EOF
 		default:
 			in.n = n
-			in.bulk = n >= bulkSize
+			in.bulk = n >= minBulk
 		}
 		return true
 	}

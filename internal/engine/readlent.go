@@ -1,0 +1,96 @@
+package engine
+
+import (
+	"errors"
+
+	"golang.org/x/net/http2"
+)
+
+// A handler to which the connection is lent reads its body from there itself, with no worker to wake
+// and to be woken by. Any frame but DATA of its own ends that: another worker reads from then on.
+
+// errOther says that the next frame is not for a handler.
+var errOther = errors.New("http2: a frame for others")
+
+// readLent reads from the connection, if that is still lent, once there is something in it. It returns
+// how many octets of the body it has put into p. It may return 0 though nothing is wrong. mu is held,
+// but not meanwhile.
+func (b *requestBody) readLent(p []byte) int {
+	c := b.st.c
+	b.reading = true
+	b.mu.Unlock()
+	n := 0
+	_, lent := c.s.takeBack(b.st)
+	if lent {
+		var err error
+		n, err = c.readBody(b, p)
+		if lent = err == nil; !lent {
+			if err != errOther && err != errRests {
+				c.unheeded = err
+			}
+			c.s.workers.run(c)
+		}
+	}
+	b.mu.Lock()
+	b.reading = false
+	b.lent = lent
+	switch {
+	case lent && b.closed: // the handler may have returned
+		c.s.workers.run(c)
+	case lent:
+		c.s.lend(b.st, true)
+	}
+	b.cond.Broadcast() // others may want to read
+	return n
+}
+
+// readBody reads DATA of body into p, without waiting for more if it has some. It returns an error if
+// somebody else is to go on.
+func (c *conn) readBody(body *requestBody, p []byte) (n int, err error) {
+	in, d := &c.in, &c.data
+	in.yields = true
+	defer func() { in.yields = false }()
+	for n < len(p) {
+		if !d.open {
+			if n > 0 && in.w-in.r < headerLen {
+				break
+			}
+			b, err := in.need(headerLen)
+			if err != nil {
+				return n, err
+			}
+			f := parseHeader(b)
+			if f.kind != http2.FrameData || f.stream != body.st.id || f.flags.Has(http2.FlagDataPadded) ||
+				f.length > c.lim.maxFrame || c.block.open {
+				return n, errOther
+			}
+			in.skip(headerLen)
+			if err := c.recvData(f); err != nil {
+				return n, err
+			}
+		}
+		if d.body != body || d.extra > 0 {
+			return n, errOther
+		}
+		if d.n > 0 {
+			if n > 0 && in.r == in.w {
+				break
+			}
+			b, err := in.need(1)
+			if err != nil {
+				return n, err
+			}
+			m := copy(p[n:], b[:min(d.n, len(b))])
+			in.skip(m)
+			d.n -= m
+			n += m
+		}
+		if d.n == 0 {
+			end := d.end
+			if err := c.endData(); err != nil || end {
+				return n, err
+			}
+		}
+	}
+	return n, nil
+}
