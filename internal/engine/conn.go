@@ -59,6 +59,8 @@ type conn struct {
 	graceTimer *time.Timer
 	firstTimer *time.Timer // until the first frame
 
+	lease lease
+
 	stateMu sync.Mutex
 	state   http.ConnState // as ConnState was told
 	over    bool           // it is told no more

@@ -120,7 +120,7 @@ func (st *stream) writeDirect(nc net.Conn, p []byte, end, more bool) {
 	}
 	c.write() // what has come meanwhile
 	if more {
-		c.s.takeOver(c)
+		c.takeOver()
 		<-st.wake
 	}
 	c.mu.Lock()

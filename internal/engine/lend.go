@@ -2,7 +2,9 @@ package engine
 
 import (
 	"errors"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -25,24 +27,26 @@ const (
 // errAlone says that a request has come alone, and is in conn.alone.
 var errAlone = errors.New("http2: a request has come alone")
 
-// lends are the connections whose worker runs a handler.
+// lends are of a Server.
 type lends struct {
-	mu       sync.Mutex
-	conns    map[*conn]lent
-	hot      time.Duration // hotTime
-	quick    time.Duration // quickHandler
-	most     time.Duration // lendTime
-	last     time.Time     // when a request came alone
-	busy     bool          // a connection was lent since the last look
-	watching bool          // a timer is set
-	timer    *time.Timer
+	hot   time.Duration // hotTime
+	quick time.Duration // quickHandler
+	most  time.Duration // lendTime
+	start time.Time
+	last  atomic.Int64 // when a request came alone, in nanoseconds after start
+
+	mu    sync.Mutex
+	conns []*conn // that have been lent lately
+	timer *time.Timer
 }
 
-// A lent says for which stream a connection is lent, and since when.
-type lent struct {
-	st    *stream
-	since time.Time
-	again bool // its handler has read from the connection
+// A lease says to the handler of which stream a connection is lent, if to any.
+type lease struct {
+	mu      sync.Mutex
+	st      *stream
+	since   time.Time
+	again   bool // the handler has read from the connection
+	watched bool // it is in conns
 }
 
 // isAlone reports whether the worker that reads is to run the handler of the stream that was
@@ -75,23 +79,20 @@ func (c *conn) workAlone() bool {
 	st := c.alone
 	c.alone = nil
 	returned := false
-	c.s.lend(st, false) // from here on c may be somebody else's
+	c.lend(st, false) // from here on c may be somebody else's
 	defer func() {
-		if returned {
-			return
-		}
-		if _, ok := c.s.takeBack(st); ok {
+		if !returned && c.takeBack(st) {
 			c.s.workers.run(c) // the handler has ended the goroutine
 		}
 	}()
 	st.work()
 	returned = true
-	was, ok := c.s.takeBack(st)
-	switch {
-	case !ok:
+	if !c.takeBack(st) {
 		return false
-	case was.again: // how long it took says little
-	case time.Since(was.since) < c.s.lends.quick:
+	}
+	switch {
+	case c.lease.again: // how long it took says little
+	case time.Since(c.lease.since) < c.s.lends.quick:
 		c.nextHold = max(c.nextHold/2, minHold)
 	default:
 		c.holdBack()
@@ -109,83 +110,84 @@ func (c *conn) holdBack() {
 // isHot notes that a request has come alone. It reports whether that is often so: otherwise it would
 // cost more to watch than it gains.
 func (l *lends) isHot() bool {
-	now := time.Now()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	hot := now.Sub(l.last) < l.hot
-	l.last = now
-	return hot
+	now := time.Since(l.start)
+	return now-time.Duration(l.last.Swap(int64(now))) < l.hot
 }
 
-// lend has the connection of st watched, whose worker is about to run the handler, or does again.
-func (s *Server) lend(st *stream, again bool) {
+// lend notes that the worker that reads is about to run the handler of st, or goes on with that.
+func (c *conn) lend(st *stream, again bool) {
+	l := &c.lease
 	now := time.Now()
-	l := &s.lends
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.conns == nil {
-		l.conns = make(map[*conn]lent)
-	}
-	l.conns[st.c] = lent{st, now, again}
-	l.busy = true
-	if !l.watching {
-		l.watching = true
-		if l.timer == nil {
-			l.timer = time.AfterFunc(l.most, s.watch)
-		} else {
-			l.timer.Reset(l.most)
-		}
+	l.st, l.since, l.again = st, now, again
+	watched := l.watched
+	l.watched = true
+	l.mu.Unlock()
+	if !watched {
+		c.s.lends.add(c)
 	}
 }
 
 // takeBack ends what lend has begun. It reports whether nobody has taken over the connection, which
 // may have been lent again since.
-func (s *Server) takeBack(st *stream) (was lent, ok bool) {
-	l := &s.lends
+func (c *conn) takeBack(st *stream) bool {
+	l := &c.lease
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	was = l.conns[st.c]
-	if was.st != st {
-		return lent{}, false
+	lent := l.st == st
+	if lent {
+		l.st = nil
 	}
-	delete(l.conns, st.c)
-	return was, true
+	return lent
 }
 
 // takeOver has another worker read from c, if it is lent.
-func (s *Server) takeOver(c *conn) {
-	l := &s.lends
+func (c *conn) takeOver() {
+	l := &c.lease
 	l.mu.Lock()
-	was, ok := l.conns[c]
-	delete(l.conns, c)
+	lent, again := l.st != nil, l.again
+	l.st = nil
 	l.mu.Unlock()
-	if !ok {
+	if !lent {
 		return
 	}
-	if !was.again {
+	if !again {
 		c.holdBack()
 	}
-	s.workers.run(c)
+	c.s.workers.run(c)
+}
+
+// add has c watched.
+func (l *lends) add(c *conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.conns = append(l.conns, c)
+	switch {
+	case l.timer == nil:
+		l.timer = time.AfterFunc(l.most, l.watch)
+	case len(l.conns) == 1:
+		l.timer.Reset(l.most)
+	}
 }
 
 // watch has other workers read from connections that have been lent for too long.
-func (s *Server) watch() {
+func (l *lends) watch() {
 	var late []*conn
 	now := time.Now()
-	l := &s.lends
 	l.mu.Lock()
-	for c, lent := range l.conns {
-		if now.Sub(lent.since) >= l.most {
+	l.conns = slices.DeleteFunc(l.conns, func(c *conn) bool {
+		c.lease.mu.Lock()
+		defer c.lease.mu.Unlock()
+		if c.lease.watched = c.lease.st != nil; c.lease.watched && now.Sub(c.lease.since) >= l.most {
 			late = append(late, c)
 		}
-	}
-	l.watching = l.busy || len(l.conns) > 0
-	l.busy = false
-	if l.watching {
+		return !c.lease.watched
+	})
+	if len(l.conns) > 0 {
 		l.timer.Reset(l.most)
 	}
 	l.mu.Unlock()
 	for _, c := range late {
-		s.takeOver(c)
+		c.takeOver()
 	}
 }

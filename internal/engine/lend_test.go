@@ -26,7 +26,8 @@ func dialLend(t *testing.T, quick, most time.Duration, h http.HandlerFunc) lendC
 	})}
 	l := &c.s.lends
 	l.mu.Lock()
-	l.hot, l.quick, l.most, l.last = time.Hour, quick, most, time.Now()
+	l.hot, l.quick, l.most = time.Hour, quick, most
+	l.last.Store(int64(time.Since(l.start)))
 	l.mu.Unlock()
 	return c
 }
@@ -65,9 +66,17 @@ func (c lendConn) await(id uint32) string {
 
 // lent returns the connections that are.
 func (s *Server) lent() int {
-	s.lends.mu.Lock()
-	defer s.lends.mu.Unlock()
-	return len(s.lends.conns)
+	n := 0
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		c.lease.mu.Lock()
+		if c.lease.st != nil {
+			n++
+		}
+		c.lease.mu.Unlock()
+	}
+	return n
 }
 
 // While a connection is lent, whatever its handler waits for or does, all goes on as it does otherwise.
@@ -246,7 +255,7 @@ func TestLendWatch(t *testing.T) {
 	c.await(c.send("/nothing"))
 	for end := time.Now().Add(10 * time.Second); ; time.Sleep(lendTime) {
 		c.s.lends.mu.Lock()
-		watching := c.s.lends.watching
+		watching := len(c.s.lends.conns) > 0
 		c.s.lends.mu.Unlock()
 		if !watching {
 			break

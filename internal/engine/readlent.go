@@ -20,7 +20,7 @@ func (b *requestBody) readLent(p []byte) int {
 	b.reading = true
 	b.mu.Unlock()
 	n := 0
-	_, lent := c.s.takeBack(b.st)
+	lent := c.takeBack(b.st)
 	if lent {
 		var err error
 		n, err = c.readBody(b, p)
@@ -38,7 +38,7 @@ func (b *requestBody) readLent(p []byte) int {
 	case lent && b.closed: // the handler may have returned
 		c.s.workers.run(c)
 	case lent:
-		c.s.lend(b.st, true)
+		c.lend(b.st, true)
 	}
 	b.cond.Broadcast() // others may want to read
 	return n

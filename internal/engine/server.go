@@ -39,7 +39,7 @@ func New(hs *http.Server) *Server {
 		limits: sync.OnceValue(func() *limits { return limitsOf(hs) }),
 		conns:  make(map[*conn]bool),
 		awake:  make(map[*conn]uint64),
-		lends:  lends{hot: hotTime, quick: quickHandler, most: lendTime},
+		lends:  lends{hot: hotTime, quick: quickHandler, most: lendTime, start: time.Now()},
 	}
 }
 

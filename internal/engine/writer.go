@@ -311,7 +311,7 @@ func (o *writer) flooded() bool { return len(o.buf)-o.blocks > maxControlQueue }
 func (st *stream) wait(first bool) {
 	st.queue(first)
 	st.c.mu.Unlock()
-	st.c.s.takeOver(st.c)
+	st.c.takeOver()
 	<-st.wake
 	st.c.mu.Lock()
 }
