@@ -157,7 +157,8 @@ func allowed(a action, ours, theirs *view) string {
 }
 
 // FuzzDifferential has both engines answer the same client. After each action it waits until both
-// have come to rest, and compares what the client has been sent.
+// have come to rest, and compares what the client has been sent. For half of the scripts connections are
+// lent.
 func FuzzDifferential(f *testing.F) {
 	for _, s := range seeds() {
 		f.Add(s)
@@ -171,7 +172,11 @@ func FuzzDifferential(f *testing.F) {
 }
 
 func compare(t *testing.T, script []byte) {
-	ours, theirs := newPeer(t, serveOurs), newPeer(t, serveTheirs)
+	serve := serveOurs
+	if crc32.ChecksumIEEE(script)%2 == 0 {
+		serve = serveLent
+	}
+	ours, theirs := newPeer(t, serve), newPeer(t, serveTheirs)
 	defer ours.end()
 	defer theirs.end()
 	var log strings.Builder
@@ -252,6 +257,8 @@ func (p *peer) send(a action) {
 	p.view.allow(a)
 	p.nc.Write(a.octets)
 	synctest.Wait()
+	time.Sleep(3 * lendTime)
+	synctest.Wait()
 	p.view.mu.Lock()
 	defer p.view.mu.Unlock()
 	if p.view.wrong != "" {
@@ -266,13 +273,20 @@ func (p *peer) end() {
 	synctest.Wait()
 }
 
-func serveOurs(t *testing.T, nc *memnet.Conn) func() {
-	hs := peerServer()
-	s := New(hs)
+func serveOurs(t *testing.T, nc *memnet.Conn) func() { return serveBy(New(peerServer()), t, nc) }
+
+// serveLent lends the connection for all requests that come alone.
+func serveLent(t *testing.T, nc *memnet.Conn) func() {
+	s := New(peerServer())
+	s.lends.any, s.lends.hot = true, time.Hour
+	return serveBy(s, t, nc)
+}
+
+func serveBy(s *Server, t *testing.T, nc *memnet.Conn) func() {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		s.Serve(nc, Options{Context: t.Context(), Handler: hs.Handler})
+		s.Serve(nc, Options{Context: t.Context(), Handler: s.hs.Handler})
 	}()
 	return func() { <-done }
 }

@@ -38,6 +38,7 @@ func FuzzFrames(f *testing.F) {
 func playFrames(t *testing.T, how byte, octets []byte) {
 	hs := peerServer()
 	s := New(hs)
+	s.lends.any, s.lends.hot = how&16 != 0, time.Hour
 	client, server := memnet.Pipe(memnet.Options{MaxRead: int(how >> 4)}, 1)
 	served := make(chan struct{})
 	go func() {

@@ -32,6 +32,7 @@ type lends struct {
 	hot   time.Duration // hotTime
 	quick time.Duration // quickHandler
 	most  time.Duration // lendTime
+	any   bool          // connections that are no sockets are lent, too, for tests
 	start time.Time
 	last  atomic.Int64 // when a request came alone, in nanoseconds after start
 
@@ -52,7 +53,7 @@ type lease struct {
 // isAlone reports whether the worker that reads is to run the handler of the stream that was
 // opened. It is called when there is nothing in the buffer.
 func (c *conn) isAlone() bool {
-	if len(c.opening) != 1 || c.in.raw == nil {
+	if len(c.opening) != 1 || c.in.raw == nil && !c.s.lends.any {
 		return false
 	}
 	if c.hold > 0 {

@@ -48,6 +48,7 @@ type reader struct {
 	direct atomic.Bool   // raw is set
 	rests  bool          // it may be asked to: it is between two frames
 	yields bool          // and may anywhere
+	hurry  bool          // it does not wait: see errNothing
 	peek   bool          // fill does not read
 	c      *conn
 }
@@ -65,6 +66,9 @@ type Filter interface {
 	// Ready reports whether a Read is sure to return at once.
 	Ready() bool
 }
+
+// errNothing says that there is nothing to read yet.
+var errNothing = errors.New("http2: nothing to read")
 
 func (in *reader) init(c *conn) {
 	in.c, in.nc = c, c.nc
@@ -183,18 +187,28 @@ func (in *reader) more() error {
 	if !ready {
 		in.c.flushDue() // the rest of a frame, too, may be long in coming
 	}
-	if in.raw == nil {
-		return in.moreOf(in.nc)
+	var err error
+	switch {
+	case in.raw != nil:
+		err = in.moreOfSocket()
+	case in.hurry:
+		return errNothing
+	default:
+		err = in.moreOf(in.nc)
 	}
+	if !errors.Is(err, os.ErrDeadlineExceeded) || !in.c.askedToRest() {
+		return err
+	}
+	if in.yields || in.rests && in.r == in.w && in.raw != nil {
+		return errRests
+	}
+	return nil
+}
+
+func (in *reader) moreOfSocket() error {
 	in.n, in.err = 0, nil
 	if err := in.raw.Read(in.fill); err != nil {
-		switch {
-		case !errors.Is(err, os.ErrDeadlineExceeded) || !in.c.askedToRest():
-			return err
-		case in.yields, in.rests && in.r == in.w:
-			return errRests
-		}
-		return nil
+		return err
 	}
 	if f, ok := in.nc.(Filter); ok {
 		f.CountRead(in.n)

@@ -25,9 +25,7 @@ func (b *requestBody) readLent(p []byte) int {
 		var err error
 		n, err = c.readBody(b, p)
 		if lent = err == nil; !lent {
-			if err != errOther && err != errRests {
-				c.unheeded = err
-			}
+			c.heedLater(err)
 			c.s.workers.run(c)
 		}
 	}
@@ -42,6 +40,47 @@ func (b *requestBody) readLent(p []byte) int {
 	}
 	b.cond.Broadcast() // others may want to read
 	return n
+}
+
+// leave takes what the client has already sent, up to bulkSize octets, of a body that the handler has
+// done with: if that is all, the client is not told to stop.
+func (b *requestBody) leave() {
+	c := b.st.c
+	b.mu.Lock()
+	lent := b.lent && !b.reading && b.err == nil
+	b.mu.Unlock()
+	if !lent || !c.takeBack(b.st) {
+		return
+	}
+	last := newChunk(false)
+	c.in.hurry = true
+	var err error
+	for n, most := 0, bulkSize; err == nil && most > 0 && !b.ended(); most -= n {
+		n, err = c.readBody(b, last.b)
+		c.credit(n)
+	}
+	c.in.hurry = false
+	last.release()
+	c.data.wrong = nil // the stream is about to end anyway
+	if _, ofStream := err.(streamError); !ofStream {
+		c.heedLater(err)
+	}
+	c.lend(b.st, c.lease.again)
+}
+
+func (b *requestBody) ended() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.err != nil
+}
+
+// heedLater notes an error of readBody for the worker that reads next.
+func (c *conn) heedLater(err error) {
+	switch err {
+	case nil, errOther, errRests, errNothing:
+	default:
+		c.unheeded = err
+	}
 }
 
 // readBody reads DATA of body into p, without waiting for more if it has some. It returns an error if

@@ -253,6 +253,73 @@ func TestReadLent(t *testing.T) {
 	}
 }
 
+// A client that has sent all of a body is not told to stop, even if the handler has not read it all.
+func TestLeave(t *testing.T) {
+	for name, tt := range map[string]struct {
+		fields []string
+		frames func(u upload)
+		reset  bool
+	}{
+		"nothing more": {nil, func(u upload) { u.data(0, "bo") }, true},
+		"the end":      {nil, func(u upload) { u.data(http2.FlagDataEndStream, "body") }, false},
+		"the end alone": {nil, func(u upload) {
+			u.Write(append(frame(http2.FrameData, 0, u.id, []byte("bo")), frame(http2.FrameData, http2.FlagDataEndStream, u.id, nil)...))
+		}, false},
+		"more than Content-Length": {[]string{"content-length", "3"}, func(u upload) {
+			u.Write(append(frame(http2.FrameData, 0, u.id, []byte("bo")), frame(http2.FrameData, http2.FlagDataEndStream, u.id, []byte("dy"))...))
+		}, true},
+		"less than Content-Length": {[]string{"content-length", "5"}, func(u upload) {
+			u.Write(append(frame(http2.FrameData, 0, u.id, []byte("bo")), frame(http2.FrameData, http2.FlagDataEndStream, u.id, []byte("dy"))...))
+		}, true},
+		"frames of others": {nil, func(u upload) {
+			u.Write(append(frame(http2.FrameData, 0, u.id, []byte("bo")), appendPing(nil, false, [8]byte{1})...))
+		}, true},
+		"much more": {nil, func(u upload) {
+			var all []byte
+			for range 2 * bulkSize / minMaxFrame {
+				all = append(all, frame(http2.FrameData, 0, u.id, make([]byte, minMaxFrame))...)
+			}
+			u.Write(append(all, frame(http2.FrameData, http2.FlagDataEndStream, u.id, nil)...))
+		}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bodies := make(chan *requestBody, 1)
+			c := dialLend(t, time.Hour, time.Hour, func(w http.ResponseWriter, r *http.Request) {
+				bodies <- r.Body.(*requestBody)
+				r.Body.Read(make([]byte, 2))
+			})
+			u := upload{lendConn: c, id: 1}
+			c.next = 3
+			c.Write(post(u.id, tt.fields...))
+			u.body = <-bodies
+			u.reading()
+			tt.frames(u)
+			if got := c.await(u.id); got != "ended, 0" {
+				t.Fatal(got)
+			}
+			c.send("/nothing")
+			reset := false
+			for {
+				f, err := c.fr.ReadFrame()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if f, ok := f.(*http2.RSTStreamFrame); ok {
+					if reset = true; f.StreamID != u.id || f.ErrCode != http2.ErrCodeNo {
+						t.Error(f)
+					}
+				}
+				if f.Header().StreamID == 3 {
+					break
+				}
+			}
+			if reset != tt.reset {
+				t.Errorf("RST_STREAM: %t, want %t", reset, tt.reset)
+			}
+		})
+	}
+}
+
 // What ends the connection ends a handler that reads from it.
 func TestReadLentEnds(t *testing.T) {
 	five := func(stream uint32) []byte { return frame(http2.FrameData, 0, stream, make([]byte, 5)) }

@@ -98,7 +98,7 @@ func (s *Server) askIdle() {
 	s.mu.Lock()
 	for c, before := range s.awake {
 		reads := c.in.reads.Load()
-		if reads == before {
+		if reads == before && c.in.direct.Load() {
 			idle = append(idle, c)
 		}
 		s.awake[c] = reads
@@ -113,7 +113,7 @@ func (s *Server) askIdle() {
 func (c *conn) askToRest() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.err == nil && c.in.direct.Load() {
+	if c.err == nil {
 		c.asked = true
 		c.nc.SetReadDeadline(aLongTimeAgo)
 	}

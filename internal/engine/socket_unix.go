@@ -34,7 +34,10 @@ func (in *reader) readSocket(fd uintptr) (done bool) {
 			continue
 		case err == syscall.EAGAIN:
 			in.shrink()
-			return false
+			if in.hurry {
+				in.err = errNothing
+			}
+			return in.hurry
 		case err != nil:
 			in.err = os.NewSyscallError("read", err)
 		case n == 0:

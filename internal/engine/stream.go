@@ -156,6 +156,7 @@ func (st *stream) done() {
 		form.RemoveAll()
 	}
 	if st.body != nil {
+		st.body.leave()
 		st.body.discard()
 	}
 	c.mu.Lock()
