@@ -27,7 +27,7 @@ const (
 // errAlone says that a request has come alone, and is in conn.alone.
 var errAlone = errors.New("http2: a request has come alone")
 
-// lends are of a Server.
+// lends is what a Server keeps of connections that are lent.
 type lends struct {
 	hot   time.Duration // hotTime
 	quick time.Duration // quickHandler
