@@ -172,9 +172,11 @@ func FuzzDifferential(f *testing.F) {
 }
 
 func compare(t *testing.T, script []byte) {
-	serve := serveOurs
+	serve, seen := serveOurs, (*view).text
 	if crc32.ChecksumIEEE(script)%2 == 0 {
 		serve = serveLent
+		// A handler that is done with a body looks for the rest of it on sockets alone.
+		seen = func(v *view, all bool) string { return strings.ReplaceAll(v.text(all), " reset=NO_ERROR", "") }
 	}
 	ours, theirs := newPeer(t, serve), newPeer(t, serveTheirs)
 	defer ours.end()
@@ -210,7 +212,7 @@ func compare(t *testing.T, script []byte) {
 			}
 			continue // this engine tells of some errors before a frame or header block is complete
 		}
-		x, y := ours.view.text(false), theirs.view.text(false)
+		x, y := seen(ours.view, false), seen(theirs.view, false)
 		if x == y {
 			if ours.view.fatal() {
 				break
@@ -231,7 +233,7 @@ func compare(t *testing.T, script []byte) {
 	loose = loose || ours.view.gone() && !ours.view.fatal()
 	time.Sleep(3 * time.Second) // for the end of the connection
 	synctest.Wait()
-	if x, y := ours.view.text(!loose), theirs.view.text(!loose); x != y {
+	if x, y := seen(ours.view, !loose), seen(theirs.view, !loose); x != y {
 		t.Fatalf("at the end of\n%sours:\n%snet/http:\n%s", log.String(), x, y)
 	}
 }
