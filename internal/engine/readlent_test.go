@@ -124,6 +124,7 @@ func TestReadLent(t *testing.T) {
 		}, false, "bo", "CANCEL", ""},
 		"more than the window": {func(w http.ResponseWriter, r *http.Request) (string, error) {
 			r.Body.Read(make([]byte, 1))
+			r.Body.(*requestBody).st.c.takeOver()
 			<-r.Context().Done()
 			_, err := io.Copy(io.Discard, r.Body)
 			return "", err
@@ -141,8 +142,11 @@ func TestReadLent(t *testing.T) {
 			u.data(http2.FlagDataEndStream, "dy")
 		}, false, "bo", "content_length_body", "PROTOCOL_ERROR"},
 		"deadline": {func(w http.ResponseWriter, r *http.Request) (string, error) {
+			var first [2]byte
+			io.ReadFull(r.Body, first[:])
 			http.NewResponseController(w).SetReadDeadline(time.Now().Add(10 * time.Millisecond))
-			return all(w, r)
+			s, err := all(w, r)
+			return string(first[:]) + s, err
 		}, nil, func(u upload) {
 			whole := frame(http2.FrameData, http2.FlagDataEndStream, u.id, []byte("body"))
 			u.Write(whole[:headerLen+2])
@@ -188,7 +192,10 @@ func TestReadLent(t *testing.T) {
 				return "", err
 			}
 			return all(w, r)
-		}, nil, func(u upload) { u.data(http2.FlagDataEndStream, "body") }, false, "body", "", "ended, 0"},
+		}, nil, func(u upload) {
+			u.body.st.c.takeOver()
+			u.data(http2.FlagDataEndStream, "body")
+		}, false, "body", "", "ended, 0"},
 		"Expect": {all, []string{"expect", "100-continue"}, func(u upload) {
 			u.reading()
 			u.data(http2.FlagDataEndStream, "body")
@@ -210,11 +217,7 @@ func TestReadLent(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var c lendConn
 			bodies := make(chan *requestBody, 1)
-			most := time.Hour
-			if name == "a Read of nothing" || name == "more than the window" {
-				most = 50 * time.Millisecond
-			}
-			c = dialLend(t, time.Hour, most, func(w http.ResponseWriter, r *http.Request) {
+			c = dialLend(t, time.Hour, time.Hour, func(w http.ResponseWriter, r *http.Request) {
 				body := r.Body.(*requestBody)
 				if body.st.id != 1 {
 					return
