@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -381,4 +382,61 @@ func TestUnreadBodies(t *testing.T) {
 			t.Errorf("%d octets were read", read)
 		}
 	})
+}
+
+// A client can always send all of a body, and is told of no window that it has no use for.
+func TestBodyWindow(t *testing.T) {
+	for name, tt := range map[string]struct {
+		size, pad int
+		fields    []string
+		updates   bool
+	}{
+		"as large as the window":         {defaultStreamWindow, 0, []string{"content-length", strconv.Itoa(defaultStreamWindow)}, false},
+		"larger by an octet":             {defaultStreamWindow + 1, 0, []string{"content-length", strconv.Itoa(defaultStreamWindow + 1)}, true},
+		"as large, with padding":         {defaultStreamWindow, 255, []string{"content-length", strconv.Itoa(defaultStreamWindow)}, true},
+		"of many windows, with padding":  {5 * defaultStreamWindow, 100, []string{"content-length", strconv.Itoa(5 * defaultStreamWindow)}, true},
+		"as large, of a length not told": {defaultStreamWindow, 0, nil, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := dialWatch(t, &http.Server{}, func(w http.ResponseWriter, r *http.Request) {
+					if n, err := io.Copy(io.Discard, r.Body); n != int64(tt.size) || err != nil {
+						t.Errorf("%d octets came, %v", n, err)
+					}
+				})
+				synctest.Wait()
+				c.Write(post(1, tt.fields...))
+				rest, used := tt.size, 0
+				for rest > 0 {
+					synctest.Wait()
+					c.mu.Lock()
+					window := min(initialWindow+c.window[0], defaultStreamWindow+c.window[1]) - int64(used)
+					c.mu.Unlock()
+					p, flags := []byte(nil), http2.Flags(0)
+					if tt.pad > 0 {
+						p, flags = []byte{byte(tt.pad)}, http2.FlagDataPadded
+					}
+					n := min(rest, minMaxFrame-len(p)-tt.pad, int(window)-len(p)-tt.pad)
+					if n <= 0 {
+						t.Fatalf("a window of %d is left, %d octets before the end", window, rest)
+					}
+					if rest -= n; rest == 0 {
+						flags |= http2.FlagDataEndStream
+					}
+					p = append(p, make([]byte, n+tt.pad)...)
+					c.Write(frame(http2.FrameData, flags, 1, p))
+					used += len(p)
+				}
+				synctest.Wait()
+				if got := c.take(); !strings.Contains(got, "HEADERS 1 200 END") {
+					t.Error(got)
+				}
+				c.mu.Lock()
+				defer c.mu.Unlock()
+				if updates := c.window[1] > 0; updates != tt.updates {
+					t.Errorf("the client got %d octets back", c.window[1])
+				}
+			})
+		})
+	}
 }
