@@ -2,6 +2,8 @@ package engine
 
 import (
 	"fmt"
+	"io"
+	"log"
 	"net/http"
 	"runtime"
 	"slices"
@@ -18,18 +20,15 @@ func dialLend(t *testing.T, quick, most time.Duration, h http.HandlerFunc) lendC
 	if !hasSockets {
 		t.Skip("connections are not lent on this system")
 	}
-	c := lendConn{dialTCP(t, func(w http.ResponseWriter, r *http.Request) {
+	s := New(&http.Server{ErrorLog: log.New(io.Discard, "", 0)})
+	s.sweeping = true // nothing is asked to rest
+	s.lends.hot, s.lends.quick, s.lends.most = time.Hour, quick, most
+	return lendConn{dialTCPTo(t, s, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/nothing" {
 			return
 		}
 		h(w, r)
 	})}
-	l := &c.s.lends
-	l.mu.Lock()
-	l.hot, l.quick, l.most = time.Hour, quick, most
-	l.last.Store(int64(time.Since(l.start)))
-	l.mu.Unlock()
-	return c
 }
 
 // send sends a request.

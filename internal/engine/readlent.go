@@ -32,13 +32,9 @@ func (b *requestBody) readLent(p []byte) int {
 	b.mu.Lock()
 	b.reading = false
 	b.lent = lent
-	switch {
-	case lent && b.closed: // the handler may have returned
-		c.s.workers.run(c)
-	case lent:
-		c.lend(b.st, true)
+	if lent {
+		c.lend(b.st, true) // though the handler may have returned, and others may wait: for lendTime
 	}
-	b.cond.Broadcast() // others may want to read
 	return n
 }
 
@@ -99,8 +95,7 @@ func (c *conn) readBody(body *requestBody, p []byte) (n int, err error) {
 				return n, err
 			}
 			f := parseHeader(b)
-			if f.kind != http2.FrameData || f.stream != body.st.id || f.flags.Has(http2.FlagDataPadded) ||
-				f.length > c.lim.maxFrame || c.block.open {
+			if f.kind != http2.FrameData || f.flags.Has(http2.FlagDataPadded) || f.length > c.lim.maxFrame || c.block.open {
 				return n, errOther
 			}
 			in.skip(headerLen)
@@ -108,7 +103,7 @@ func (c *conn) readBody(body *requestBody, p []byte) (n int, err error) {
 				return n, err
 			}
 		}
-		if d.body != body || d.extra > 0 {
+		if d.body != body {
 			return n, errOther
 		}
 		if d.n > 0 {

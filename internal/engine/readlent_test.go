@@ -205,6 +205,29 @@ func TestReadLent(t *testing.T) {
 			n, err := r.Body.Read(b)
 			return string(b[:n]), err
 		}, nil, func(u upload) { u.data(0, "body") }, true, "bo", "", "ended, 0"},
+		"a part of a frame": {func(w http.ResponseWriter, r *http.Request) (string, error) {
+			var b [10]byte
+			n, err := r.Body.Read(b[:])
+			if err != nil {
+				return "", err
+			}
+			w.(http.Flusher).Flush()
+			s, err := all(w, r)
+			return string(b[:n]) + s, err
+		}, nil, func(u upload) {
+			whole := frame(http2.FrameData, http2.FlagDataEndStream, u.id, []byte("body"))
+			u.Write(whole[:headerLen+2])
+			for {
+				f, err := u.fr.ReadFrame()
+				if err != nil {
+					u.t.Fatal(err)
+				}
+				if f.Header().Type == http2.FrameHeaders {
+					break
+				}
+			}
+			u.Write(whole[headerLen+2:])
+		}, true, "body", "", "ended, 0"},
 		"a connection that was asked to rest": {all, nil, func(u upload) {
 			u.reading()
 			u.s.askIdle()
@@ -319,7 +342,39 @@ func TestLeave(t *testing.T) {
 			if reset != tt.reset {
 				t.Errorf("RST_STREAM: %t, want %t", reset, tt.reset)
 			}
+			for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+				conn := u.body.st.c
+				conn.mu.Lock()
+				used, owed := conn.used, conn.owed
+				conn.mu.Unlock()
+				if used == owed {
+					break
+				}
+				if time.Now().After(end) {
+					t.Fatalf("the client has used %d octets of the connection window, and is to get %d back", used, owed)
+				}
+			}
 		})
+	}
+}
+
+// After a handler that has read from its connection that is lent for the next one, however long it took.
+func TestReadLentHold(t *testing.T) {
+	var c lendConn
+	lent := make(chan int, 1)
+	c = dialLend(t, 0, time.Hour, func(_ http.ResponseWriter, r *http.Request) {
+		lent <- c.s.lent()
+		io.Copy(io.Discard, r.Body)
+	})
+	for range 3 {
+		u := upload{lendConn: c, id: c.next}
+		c.next += 2
+		c.Write(post(u.id))
+		if n := <-lent; n != 1 {
+			t.Fatalf("stream %d: %d connections are lent", u.id, n)
+		}
+		u.data(http2.FlagDataEndStream, "body")
+		c.await(u.id)
 	}
 }
 

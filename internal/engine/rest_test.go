@@ -36,12 +36,16 @@ func TestMain(m *testing.M) {
 }
 
 func dialTCP(t *testing.T, h http.HandlerFunc) *tcpConn {
+	return dialTCPTo(t, New(&http.Server{ErrorLog: log.New(io.Discard, "", 0)}), h)
+}
+
+func dialTCPTo(t *testing.T, s *Server, h http.HandlerFunc) *tcpConn {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	c := &tcpConn{t: t, s: New(&http.Server{ErrorLog: log.New(io.Discard, "", 0)}), ended: make(chan bool), next: 1}
+	c := &tcpConn{t: t, s: s, ended: make(chan bool), next: 1}
 	if c.Conn, err = net.Dial("tcp", l.Addr().String()); err != nil {
 		t.Fatal(err)
 	}
