@@ -57,8 +57,11 @@ func (b *requestBody) leave() {
 	}
 	c.in.hurry = false
 	last.release()
-	c.data.wrong = nil // the stream is about to end anyway
-	if _, ofStream := err.(streamError); !ofStream {
+	// What is wrong with the stream is of no use: it is about to end.
+	if se, ok := c.data.wrong.(streamError); ok && se.id == b.st.id {
+		c.data.wrong = nil
+	}
+	if _, ok := err.(streamError); !ok {
 		c.heedLater(err)
 	}
 	c.lend(b.st, c.lease.again)

@@ -300,6 +300,9 @@ func TestLeave(t *testing.T) {
 		"frames of others": {nil, func(u upload) {
 			u.Write(append(frame(http2.FrameData, 0, u.id, []byte("bo")), appendPing(nil, false, [8]byte{1})...))
 		}, true},
+		"DATA of a stream that is closed": {nil, func(u upload) {
+			u.Write(append(frame(http2.FrameData, 0, u.id, []byte("bo")), frame(http2.FrameData, 0, 1, []byte("x"))...))
+		}, true},
 		"much more": {nil, func(u upload) {
 			var all []byte
 			for range 2 * bulkSize / minMaxFrame {
@@ -314,8 +317,10 @@ func TestLeave(t *testing.T) {
 				bodies <- r.Body.(*requestBody)
 				r.Body.Read(make([]byte, 2))
 			})
-			u := upload{lendConn: c, id: 1}
-			c.next = 3
+			c.next = 1
+			c.await(c.send("/nothing"))
+			u := upload{lendConn: c, id: 3}
+			c.next = 5
 			c.Write(post(u.id, tt.fields...))
 			u.body = <-bodies
 			u.reading()
@@ -324,20 +329,28 @@ func TestLeave(t *testing.T) {
 				t.Fatal(got)
 			}
 			c.send("/nothing")
-			reset := false
+			reset, other := false, false
 			for {
 				f, err := c.fr.ReadFrame()
 				if err != nil {
 					t.Fatal(err)
 				}
 				if f, ok := f.(*http2.RSTStreamFrame); ok {
-					if reset = true; f.StreamID != u.id || f.ErrCode != http2.ErrCodeNo {
+					switch {
+					case f.StreamID == u.id && f.ErrCode == http2.ErrCodeNo:
+						reset = true
+					case f.StreamID == 1 && f.ErrCode == http2.ErrCodeStreamClosed:
+						other = true
+					default:
 						t.Error(f)
 					}
 				}
-				if f.Header().StreamID == 3 {
+				if f.Header().StreamID == 5 {
 					break
 				}
+			}
+			if want := name == "DATA of a stream that is closed"; other != want {
+				t.Errorf("RST_STREAM of the other stream: %t, want %t", other, want)
 			}
 			if reset != tt.reset {
 				t.Errorf("RST_STREAM: %t, want %t", reset, tt.reset)
