@@ -19,7 +19,6 @@ type requestBody struct {
 	used     int64 // octets of the stream's window that the client has used and not got back
 	window   int64 // that it has
 	pending  int   // of those that it has used, what it is to get back with the next frame
-	rest     int64 // octets of the Content-Length that have not come, or -1
 	err      error // what comes after the chunks
 	trailer  http.Header
 	closed   bool // the handler wants no more
@@ -67,30 +66,25 @@ func newRequestBody(st *stream) *requestBody {
 	b.cond.L = &b.mu
 	b.asked = !st.expects
 	b.window = int64(st.c.lim.streamWindow)
-	b.rest = st.declared
 	return b
 }
 
-// use notes that the client has used octets of the stream's window, n of them for the body. It reports
-// whether it had them.
-func (b *requestBody) use(octets, n int) bool {
+// use notes that the client has used n octets of the stream's window. It reports whether it
+// had them.
+func (b *requestBody) use(n int) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.used += int64(octets)
-	if b.rest >= 0 {
-		b.rest -= int64(n)
-	}
+	b.used += int64(n)
 	return b.used <= b.window
 }
 
 // free notes that n octets of the stream's window are free again. It returns how many the client is
 // to get back now: at a quarter of the window, so that few frames tell of it and the client never
-// waits, and only if what is to come is not sure to fit. mu is held.
+// waits. It does, even if the rest of the Content-Length fits: Apache's mod_proxy_http2 sends no more
+// of a body until it hears from the server. mu is held.
 func (b *requestBody) free(n int) (credit int) {
 	b.pending += n
-	window := int64(b.st.c.lim.streamWindow) // that the client knows of, now or soon
-	fits := b.rest >= 0 && b.rest <= window-b.used
-	if fits || int64(b.pending) < window/4 {
+	if b.pending < int(b.st.c.lim.streamWindow)/4 {
 		return 0
 	}
 	credit, b.pending = b.pending, 0

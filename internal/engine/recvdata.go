@@ -54,7 +54,7 @@ func (c *conn) recvData(f frameHeader) error {
 	case st == nil || failed:
 	case st.declared >= 0 && (st.got+int64(n) > st.declared || end && st.got+int64(n) < st.declared):
 		wrong = streamError{f.stream, http2.ErrCodeProtocol, "content_length_body"}
-	case !st.body.use(f.length, n):
+	case !st.body.use(f.length):
 		wrong = streamError{f.stream, http2.ErrCodeFlowControl, "stream_window_exceeded"}
 	default:
 		st.got += int64(n)

@@ -384,18 +384,17 @@ func TestUnreadBodies(t *testing.T) {
 	})
 }
 
-// A client can always send all of a body, and is told of no window that it has no use for.
+// A client can always send all of a body, and hears of it meanwhile: mod_proxy_http2 waits for that.
 func TestBodyWindow(t *testing.T) {
 	for name, tt := range map[string]struct {
 		size, pad int
 		fields    []string
-		updates   bool
 	}{
-		"as large as the window":         {defaultStreamWindow, 0, []string{"content-length", strconv.Itoa(defaultStreamWindow)}, false},
-		"larger by an octet":             {defaultStreamWindow + 1, 0, []string{"content-length", strconv.Itoa(defaultStreamWindow + 1)}, true},
-		"as large, with padding":         {defaultStreamWindow, 255, []string{"content-length", strconv.Itoa(defaultStreamWindow)}, true},
-		"of many windows, with padding":  {5 * defaultStreamWindow, 100, []string{"content-length", strconv.Itoa(5 * defaultStreamWindow)}, true},
-		"as large, of a length not told": {defaultStreamWindow, 0, nil, true},
+		"as large as the window":         {defaultStreamWindow, 0, []string{"content-length", strconv.Itoa(defaultStreamWindow)}},
+		"larger by an octet":             {defaultStreamWindow + 1, 0, []string{"content-length", strconv.Itoa(defaultStreamWindow + 1)}},
+		"as large, with padding":         {defaultStreamWindow, 255, []string{"content-length", strconv.Itoa(defaultStreamWindow)}},
+		"of many windows, with padding":  {5 * defaultStreamWindow, 100, []string{"content-length", strconv.Itoa(5 * defaultStreamWindow)}},
+		"as large, of a length not told": {defaultStreamWindow, 0, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -433,8 +432,8 @@ func TestBodyWindow(t *testing.T) {
 				}
 				c.mu.Lock()
 				defer c.mu.Unlock()
-				if updates := c.window[1] > 0; updates != tt.updates {
-					t.Errorf("the client got %d octets back", c.window[1])
+				if c.window[1] == 0 {
+					t.Error("the client got nothing back")
 				}
 			})
 		})
