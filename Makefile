@@ -43,9 +43,9 @@ matrix:
 stress:
 	go test -race -count=3 -timeout $(TIMEOUT) .
 
-# Every fuzz target, one after the other. Finding none is an error.
+# Every fuzz target of the root module, one after the other. Finding none is an error.
 fuzz:
-	@found=; pkgs=$$(go list work) || exit; \
+	@found=; pkgs=$$(go list ./...) || exit; \
 	for pkg in $$pkgs; do \
 		list=$$(go test -list '^Fuzz' $$pkg) || { echo "$$list"; exit 1; }; \
 		for f in $$(echo "$$list" | grep '^Fuzz'); do \
