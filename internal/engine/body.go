@@ -144,16 +144,11 @@ func (b *requestBody) end(trailer http.Header, err error) {
 // fail ends the body for err, after what has come, unless it is complete.
 func (b *requestBody) fail(err error) {
 	b.end(nil, err)
-	b.interrupt()
-}
-
-// interrupt has Read look at what has changed, should it read from the connection.
-func (b *requestBody) interrupt() {
 	b.mu.Lock()
 	reading := b.reading
 	b.mu.Unlock()
 	if reading {
-		b.st.c.askToRest()
+		b.st.c.askToRest() // so that Read looks at it
 	}
 }
 
@@ -253,8 +248,11 @@ func (b *requestBody) discard() {
 		b.deadline.Stop()
 	}
 	b.cond.Broadcast()
+	reading := b.reading
 	b.mu.Unlock()
-	b.interrupt()
+	if reading {
+		b.st.c.askToRest()
+	}
 	b.st.c.credit(int(n))
 }
 

@@ -246,12 +246,9 @@ func (c *conn) readAll() error {
 			return err
 		}
 	}
-	for {
-		err := c.unheeded
-		c.unheeded = nil
-		if err == nil {
-			err = c.readFrame(false)
-		}
+	err := c.unheeded
+	c.unheeded = nil
+	for ; ; err = c.readFrame(false) {
 		if err != nil {
 			se, ok := err.(streamError)
 			if !ok {

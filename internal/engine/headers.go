@@ -169,17 +169,15 @@ func (h *headerBlock) take(n int) error {
 		return connError{http2.ErrCodeEnhanceYourCalm, "header_flood"}
 	}
 	for n > 0 {
-		b, err := h.c.in.need(1)
+		b, err := h.c.in.part(n)
 		if err != nil {
 			return err
 		}
-		b = b[:min(n, len(b))]
 		if _, err := h.dec.Write(b); errors.Is(err, hpack.ErrStringLength) {
 			return connError{http2.ErrCodeEnhanceYourCalm, "header_string"}
 		} else if err != nil {
 			return connError{http2.ErrCodeCompression, "header_compression"}
 		}
-		h.c.in.skip(len(b))
 		n -= len(b)
 	}
 	return nil

@@ -109,6 +109,18 @@ func (in *reader) need(n int) ([]byte, error) {
 	return in.buf[in.r:in.w], nil
 }
 
+// part returns and drops what is buffered: one octet at least, and n at the most. It is valid until
+// the next read.
+func (in *reader) part(n int) ([]byte, error) {
+	b, err := in.need(1)
+	if err != nil {
+		return nil, err
+	}
+	b = b[:min(n, len(b))]
+	in.skip(len(b))
+	return b, nil
+}
+
 // needNext is need for the beginning of a frame. If there is none, it returns errRests when the
 // connection was asked to rest, and errAlone when the caller is to do something else first.
 func (in *reader) needNext(n int) ([]byte, error) {
@@ -199,7 +211,7 @@ func (in *reader) more() error {
 	if !errors.Is(err, os.ErrDeadlineExceeded) || !in.c.askedToRest() {
 		return err
 	}
-	if in.yields || in.rests && in.r == in.w && in.raw != nil {
+	if in.yields || in.rests && in.r == in.w && in.raw != nil { // without a socket nothing ends a rest
 		return errRests
 	}
 	return nil

@@ -113,14 +113,12 @@ func (c *conn) readBody(body *requestBody, p []byte) (n int, err error) {
 			if n > 0 && in.r == in.w {
 				break
 			}
-			b, err := in.need(1)
+			b, err := in.part(min(d.n, len(p)-n))
 			if err != nil {
 				return n, err
 			}
-			m := copy(p[n:], b[:min(d.n, len(b))])
-			in.skip(m)
-			d.n -= m
-			n += m
+			n += copy(p[n:], b)
+			d.n -= len(b)
 		}
 		if d.n == 0 {
 			end := d.end

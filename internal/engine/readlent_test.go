@@ -435,8 +435,8 @@ func TestReadLentEnds(t *testing.T) {
 	}
 }
 
-// A body of any size, in frames of any size, read with buffers of any size, with pauses and with
-// other requests beside it, is what was sent.
+// A body of any size, in frames of any size, read with buffers of any size, with pauses and with PINGs
+// between its frames, is what was sent.
 func TestReadLentRandom(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)

@@ -85,13 +85,11 @@ func (c *conn) readFrame(first bool) error {
 // discard drops n octets of payload.
 func (c *conn) discard(n int) error {
 	for n > 0 {
-		b, err := c.in.need(1)
+		b, err := c.in.part(n)
 		if err != nil {
 			return err
 		}
-		m := min(n, len(b))
-		c.in.skip(m)
-		n -= m
+		n -= len(b)
 	}
 	return nil
 }

@@ -1,8 +1,6 @@
 package engine
 
-import (
-	"golang.org/x/net/http2"
-)
+import "golang.org/x/net/http2"
 
 // A payload is what is still to be read of a DATA frame.
 type payload struct {
@@ -70,13 +68,11 @@ func (c *conn) recvData(f frameHeader) error {
 func (c *conn) takeData() error {
 	d := &c.data
 	for d.n > 0 {
-		b, err := c.in.need(1)
+		b, err := c.in.part(d.n)
 		if err != nil {
 			return err
 		}
-		b = b[:min(d.n, len(b))]
 		d.body.write(b, d.n)
-		c.in.skip(len(b))
 		d.n -= len(b)
 	}
 	if err := c.discard(d.pad); err != nil {
