@@ -21,11 +21,16 @@ const (
 	slowWrite   = 2 * quickWrite
 )
 
+// maxVectors is how many slices one write of DATA has: what is in the buffer, and for each frame its
+// header and its payload.
+const maxVectors = 1 + 2*maxDirect/minMaxFrame
+
 // vectors is what one write of DATA needs.
 type vectors struct {
 	headers [maxDirect / minMaxFrame * headerLen]byte
-	bufs    [1 + 2*maxDirect/minMaxFrame][]byte
-	rest    net.Buffers
+	bufs    [maxVectors][]byte
+	rest    net.Buffers // what is to be written
+	raw     rawVectors
 }
 
 var vectorPool = sync.Pool{New: func() any { return new(vectors) }}
@@ -95,7 +100,7 @@ func (st *stream) writeDirect(nc net.Conn, p []byte, end, more bool) {
 	c.mu.Unlock()
 	v.rest = bufs
 	begun := time.Now()
-	n, err := v.rest.WriteTo(nc)
+	n, err := o.writeVectors(nc, v)
 	took := time.Since(begun)
 	if f, ok := o.nc.(Filter); ok {
 		f.CountWritten(int(n))

@@ -16,10 +16,6 @@ func (in *reader) readSocket(fd uintptr) (done bool) {
 	if in.peek {
 		return canRead(int(fd))
 	}
-	read := recv
-	if in.bulk {
-		read = recvBulk
-	}
 	switch {
 	case in.buf != nil:
 	case in.bulk:
@@ -28,7 +24,7 @@ func (in *reader) readSocket(fd uintptr) (done bool) {
 		in.buf = inPool.Get().(*[inSize]byte)[:]
 	}
 	for {
-		n, err := read(fd, in.buf[in.w:])
+		n, err := recv(fd, in.buf[in.w:])
 		switch {
 		case err == syscall.EINTR:
 			continue
@@ -49,9 +45,6 @@ func (in *reader) readSocket(fd uintptr) (done bool) {
 		return true
 	}
 }
-
-// recvBulk is recv of what takes long to copy: the runtime has others go on meanwhile.
-func recvBulk(fd uintptr, b []byte) (int, error) { return syscall.Read(int(fd), b) }
 
 // canRead reports whether a read would return at once.
 func canRead(fd int) bool {

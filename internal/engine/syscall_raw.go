@@ -12,7 +12,7 @@ import (
 // and its like are told of calls by package syscall.
 
 // maxRaw is how much such a call copies, in octets: the garbage collector waits for its end.
-const maxRaw = 64 << 10
+const maxRaw = 128 << 10
 
 // recv reads from a socket. It fails with EAGAIN if there is nothing, whatever the mode of fd.
 func recv(fd uintptr, b []byte) (int, error) { return transfer(syscall.SYS_RECVFROM, fd, b, 0) }
