@@ -262,13 +262,20 @@ func TestPriorKnowledge_P06_prefaceWithFields(t *testing.T) {
 // A head that begins like a preface and goes on like another is HTTP/1.1, which may be slow.
 func TestPriorKnowledge_P02_slowPost(t *testing.T) {
 	_, addr := serveTCP(t, configured, text("x"), withH2C(&h2c.Server{HandshakeTimeout: time.Second}))
-	c := dialTCP(t, addr)
-	c.send("P")
+	clients := make([]*client, 200) // how their octets come and are looked at differs
+	for i := range clients {
+		clients[i] = dialTCP(t, addr)
+		clients[i].send("P")
+	}
 	time.Sleep(50 * time.Millisecond)
-	c.send("OST / HTTP/1.1\n")
+	for _, c := range clients {
+		c.send("OST / HTTP/1.1\n")
+	}
 	time.Sleep(1500 * time.Millisecond)
-	c.send("Host: h\nContent-Length: 0\n\n")
-	c.want1(200)
+	for _, c := range clients {
+		c.send("Host: h\nContent-Length: 0\n\n")
+		c.want1(200)
+	}
 }
 
 type nobody struct{ net.Conn }

@@ -13,7 +13,7 @@ import (
 // WatchPreface calls begun if the first octets that come on nc are the beginning of a
 // client preface, but not the whole, and ended if what comes then is something else. It
 // consumes nothing: while it looks, others who read from nc wait, until there is something to
-// read that is no such beginning, or a second look finds no more of it. If that is no preface
+// read that is no such beginning, or, on Linux, the client has ended. If that is no preface
 // at all and other is not nil, what has come is dropped, and other is called. It reports
 // whether it can see the octets of nc at all.
 //
@@ -54,13 +54,12 @@ func WatchPreface(nc net.Conn, begun, ended, other func()) bool {
 				return true
 			case n == 0:
 				return false
-			case n <= seen:
-				return true
 			case seen == 0:
 				begun()
 			}
+			// An event may be that of octets which the last look has found: it says nothing.
 			seen = n
-			return false
+			return hasEnded(int(fd))
 		})
 		if err != nil && seen < 0 {
 			close(watching) // nc is closed already
