@@ -10,7 +10,7 @@ import (
 )
 
 // A client that ends in its preface is through at once.
-func TestPriorKnowledge_P02_preface_ends(t *testing.T) {
+func TestPriorKnowledge_P02_prefaceEnds(t *testing.T) {
 	eachRole(t, func(t *testing.T, role role) {
 		_, addr := serveTCP(t, role, text("x"))
 		start := time.Now()
