@@ -35,8 +35,10 @@ func TestMatrix(t *testing.T) {
 				for _, f := range r.Failures {
 					t.Logf("known deviation: %s", f)
 				}
-			case matrix.Absent, matrix.Unable:
+			case matrix.Absent:
 				t.Skip("skipped: " + r.Reason)
+			case matrix.Unable:
+				t.Log("there is nothing to run: " + r.Reason) // its peer is there, though
 			}
 		})
 	}

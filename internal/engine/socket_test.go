@@ -14,6 +14,25 @@ import (
 	"golang.org/x/net/http2"
 )
 
+// tcpPair returns the ends of a TCP connection.
+func tcpPair(t *testing.T) (a, b net.Conn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if a, err = net.Dial("tcp", l.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { a.Close() })
+	if b, err = l.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Close() })
+	return a, b
+}
+
 // A socket in blocking mode, which net.TCPConn.File and os.File.Fd leave behind, is served like any
 // other, and the garbage collector does not wait for its client.
 func TestBlockingSocket(t *testing.T) {
@@ -64,16 +83,7 @@ func TestBlockingSocket(t *testing.T) {
 
 // A write that the socket refuses is not taken for done.
 func TestWriteError(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	nc, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
+	nc, _ := tcpPair(t)
 	if err := nc.(*net.TCPConn).CloseWrite(); err != nil {
 		t.Fatal(err)
 	}

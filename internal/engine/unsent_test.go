@@ -41,20 +41,7 @@ func TestBoundUnsent(t *testing.T) {
 		"bound by user": {1 << 20, 1 << 19, 1 << 19},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer l.Close()
-			c, err := net.Dial("tcp", l.Addr().String())
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer c.Close()
-			nc, err := l.Accept()
-			if err != nil {
-				t.Fatal(err)
-			}
+			c, nc := tcpPair(t)
 			nc.(*net.TCPConn).SetWriteBuffer(32 << 10)
 			c.(*net.TCPConn).SetReadBuffer(32 << 10)
 			if tt.user > 0 {

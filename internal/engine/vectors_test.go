@@ -12,25 +12,6 @@ import (
 	"testing"
 )
 
-// tcpPair returns the ends of a TCP connection.
-func tcpPair(t *testing.T) (a, b net.Conn) {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	if a, err = net.Dial("tcp", l.Addr().String()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { a.Close() })
-	if b, err = l.Accept(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { b.Close() })
-	return a, b
-}
-
 // Slices of all sizes leave a socket whole and in their order, however little of them it takes at once.
 func TestWriteVectors(t *testing.T) {
 	for name, sizes := range map[string][]int{

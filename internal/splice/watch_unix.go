@@ -34,15 +34,14 @@ func WatchPreface(nc net.Conn, begun, ended, other func()) bool {
 	}
 	watching := make(chan struct{})
 	go func() {
-		seen, isOther := -1, false // octets at the last look
+		looked, begins, isOther := false, false, false
 		err := rc.Read(func(fd uintptr) (done bool) {
-			first := seen < 0
-			if first {
-				seen = 0
+			if !looked {
+				looked = true
 				defer close(watching) // nobody can read before this returns
 			}
 			n, is := peekPreface(int(fd))
-			if !is && seen > 0 {
+			if !is && begins {
 				ended()
 			}
 			switch {
@@ -54,14 +53,14 @@ func WatchPreface(nc net.Conn, begun, ended, other func()) bool {
 				return true
 			case n == 0:
 				return false
-			case seen == 0:
+			case !begins:
+				begins = true
 				begun()
 			}
-			// An event may be that of octets which the last look has found: it says nothing.
-			seen = n
+			// An event alone says nothing: it may be that of octets which the last look has found.
 			return hasEnded(int(fd))
 		})
-		if err != nil && seen < 0 {
+		if err != nil && !looked {
 			close(watching) // nc is closed already
 		}
 		if isOther {
