@@ -9,9 +9,10 @@ import (
 )
 
 const (
-	// directSize is from how much on DATA is not copied into the buffer, in octets.
+	// directSize is from how much on streams take turns with their DATA, in octets, and it is not
+	// copied into the buffer where it can be written from where it is.
 	directSize = 16 << 10
-	// How much of it is written at once, before others have their turn: between minDirect and
+	// How much of it is written at once from there, before others have their turn: between minDirect and
 	// maxDirect, twice as much as before if that took less than quickWrite, half as much if it took
 	// more than slowWrite.
 	minDirect   = 32 << 10
@@ -35,10 +36,9 @@ type vectors struct {
 
 var vectorPool = sync.Pool{New: func() any { return new(vectors) }}
 
-// vectored returns the connection to which n octets of DATA can be written from where they are, or
-// nil.
-func (o *writer) vectored(n int) net.Conn {
-	if n < directSize || o.timeout > 0 {
+// vectored returns the connection to which DATA can be written from where it is, or nil.
+func (o *writer) vectored() net.Conn {
+	if o.timeout > 0 {
 		return nil
 	}
 	nc := o.settled()
@@ -66,10 +66,73 @@ func (o *writer) adapt(n int64, took time.Duration) {
 	}
 }
 
-// writeDirect writes what is in the buffer and then p as DATA, of maxDirect octets at the most,
-// from where it is. Windows have room for it, and nobody writes. If there is more, it returns when
-// it is the stream's turn again. mu is held, but not meanwhile.
-func (st *stream) writeDirect(nc net.Conn, p []byte, end, more bool) {
+// writeTurn writes what is in the buffer and then p as DATA, or of it what a turn has: n octets, for
+// which windows have room, or what fits in the buffer. Nobody writes. It returns the rest, if there is one
+// when it is the stream's turn again. mu is held, but not meanwhile.
+func (st *stream) writeTurn(p []byte, n int, end bool) []byte {
+	c := st.c
+	o := &c.out
+	nc := o.vectored()
+	if nc == nil {
+		n = min(n, max(outSize-len(o.buf), 0))
+	}
+	now, rest := p[:n], p[n:]
+	end = end && len(rest) == 0
+	if nc == nil {
+		o.writing, o.due = true, false
+		st.appendData(now, end)
+	} else {
+		st.writeDirect(nc, now, end)
+	}
+	more := len(rest) > 0 && st.ended() == nil
+	st.forTurn = more
+	if more {
+		st.queue(false) // behind the others
+	}
+	c.write() // also what has come meanwhile
+	if more {
+		c.takeOver()
+		<-st.wake
+	}
+	c.mu.Lock()
+	st.takeTurn()
+	return rest
+}
+
+// appendData puts p into the buffer as DATA, for which there is room, and ends the stream with it if end
+// is set. mu is held.
+func (st *stream) appendData(p []byte, end bool) {
+	c := st.c
+	o := &c.out
+	o.ready()
+	o.window -= int64(len(p))
+	st.window -= int64(len(p))
+	for len(p) > 0 {
+		n := min(len(p), c.peer.maxFrame)
+		var flags http2.Flags
+		if end && n == len(p) {
+			flags = http2.FlagDataEndStream
+		}
+		o.earn(n)
+		o.buf = appendHeader(o.buf, n, http2.FrameData, flags, st.id)
+		o.buf = append(o.buf, p[:n]...)
+		p = p[n:]
+	}
+	if end {
+		st.endLocally()
+	}
+}
+
+// endLocally notes that END_STREAM is in the buffer or about to be, before the client can have it: it
+// may open another stream then. mu is held.
+func (st *stream) endLocally() {
+	st.localEnded = true
+	st.close()
+}
+
+// writeDirect writes what is in the buffer and then p, of maxDirect octets at the most, from where it
+// is. mu is held, but not meanwhile.
+func (st *stream) writeDirect(nc net.Conn, p []byte, end bool) {
 	c := st.c
 	o := &c.out
 	v := vectorPool.Get().(*vectors)
@@ -91,8 +154,7 @@ func (st *stream) writeDirect(nc net.Conn, p []byte, end, more bool) {
 		p = p[n:]
 	}
 	if end {
-		st.localEnded = true
-		st.close() // before the client can have it: it may open another stream then
+		st.endLocally()
 	}
 	lead := o.buf
 	o.buf, o.spare, o.blocks = o.spare[:0], nil, 0
@@ -118,18 +180,6 @@ func (st *stream) writeDirect(nc net.Conn, p []byte, end, more bool) {
 	if err != nil {
 		c.cannotWrite()
 	}
-	more = more && st.ended() == nil
-	st.forTurn = more
-	if more {
-		st.queue(false) // behind the others
-	}
-	c.write() // what has come meanwhile
-	if more {
-		c.takeOver()
-		<-st.wake
-	}
-	c.mu.Lock()
-	st.takeTurn()
 }
 
 // takeTurn ends the wait of st until nobody writes. mu is held.
@@ -156,7 +206,7 @@ func (st *stream) writeData(p []byte, end, more bool) error {
 			c.mu.Unlock()
 			return err
 		}
-		if nc := o.vectored(len(p)); nc != nil && !(more && len(p) <= outSize-len(o.buf)) {
+		if len(p) >= directSize && !(more && len(p) <= outSize-len(o.buf)) {
 			if o.writing {
 				st.forTurn = true
 				st.wait(turn) // somebody may have come before it
@@ -165,32 +215,16 @@ func (st *stream) writeData(p []byte, end, more bool) error {
 				continue
 			}
 			if n := int(min(int64(len(p)), o.direct, o.window, st.window)); n >= directSize {
-				now := p[:n]
-				p = p[n:]
-				st.writeDirect(nc, now, end && len(p) == 0, len(p) > 0)
-				if len(p) == 0 {
+				if p = st.writeTurn(p, n, end); len(p) == 0 {
 					break
 				}
 				turn = true
 				continue
 			}
 		}
-		o.ready()
-		room := min(int64(outSize-len(o.buf)), o.window, st.window, int64(len(p)))
-		for room > 0 {
-			n := min(int(room), c.peer.maxFrame)
-			var flags http2.Flags
-			if end && n == len(p) {
-				flags = http2.FlagDataEndStream
-				st.localEnded = true
-			}
-			o.earn(n)
-			o.buf = appendHeader(o.buf, n, http2.FrameData, flags, st.id)
-			o.buf = append(o.buf, p[:n]...)
+		if n := int(min(int64(outSize-len(o.buf)), o.window, st.window, int64(len(p)))); n > 0 {
+			st.appendData(p[:n], end && n == len(p))
 			p = p[n:]
-			room -= int64(n)
-			o.window -= int64(n)
-			st.window -= int64(n)
 		}
 		if len(p) == 0 {
 			break
@@ -204,12 +238,9 @@ func (st *stream) writeData(p []byte, end, more bool) error {
 		st.wait(false)
 	}
 	if end && !st.localEnded {
+		o.ready()
 		o.buf = appendHeader(o.buf, 0, http2.FrameData, http2.FlagDataEndStream, st.id)
-		st.localEnded = true
-	}
-	if end {
-		// Before the client can have it: it may open another stream then.
-		st.close()
+		st.endLocally()
 	}
 	o.wakeNext()
 	if more {

@@ -285,8 +285,17 @@ func TestLargeWrites(t *testing.T) {
 	}
 }
 
-// A large write of one stream leaves others their turns.
+// A large write of one stream leaves others their turns, written from where it is or through the buffer.
 func TestLargeWritesTakeTurns(t *testing.T) {
+	t.Run("direct", largeWritesTakeTurns)
+	t.Run("buffered", func(t *testing.T) {
+		defer func(before bool) { anyVectored = before }(anyVectored)
+		anyVectored = false
+		largeWritesTakeTurns(t)
+	})
+}
+
+func largeWritesTakeTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const large, small, streams = 16 << 20, 1 << 20, 5
 		client, server := memnet.Pipe(memnet.Options{}, 1)
