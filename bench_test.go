@@ -86,7 +86,7 @@ func exchangeOnce(addr string, upgrade bool) (net.Conn, error) {
 	}
 }
 
-func listen(b *testing.B, hs *http.Server) string {
+func listen(b testing.TB, hs *http.Server) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
@@ -113,37 +113,58 @@ func BenchmarkExchange(b *testing.B) {
 	}
 }
 
-// BenchmarkIdle (S-05) reports what a connection holds that has had a response.
+// BenchmarkIdle reports what a connection holds that has had a response.
 func BenchmarkIdle(b *testing.B) {
-	const conns = 500
 	for _, c := range contenders {
 		b.Run(c.name, func(b *testing.B) {
 			addr := listen(b, c.server(benchHandler))
-			nc, err := exchangeOnce(addr, c.upgrade) // what is made once
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer nc.Close()
 			for b.Loop() {
-				heap, stack, goroutines := footprint()
-				var open []net.Conn
-				for range conns {
-					nc, err := exchangeOnce(addr, c.upgrade)
-					if err != nil {
-						b.Fatal(err)
-					}
-					open = append(open, nc)
-				}
-				heap2, stack2, goroutines2 := footprint()
-				b.ReportMetric(float64(heap2-heap)/conns, "heap-B/conn")
-				b.ReportMetric(float64(stack2-stack)/conns, "stack-B/conn")
-				b.ReportMetric(float64(goroutines2-goroutines)/conns, "goroutines/conn")
-				for _, nc := range open {
-					nc.Close()
-				}
+				heap, stack, goroutines := idleFootprint(b, addr, c.upgrade)
+				b.ReportMetric(heap, "heap-B/conn")
+				b.ReportMetric(stack, "stack-B/conn")
+				b.ReportMetric(goroutines, "goroutines/conn")
 			}
 		})
 	}
+}
+
+// An idle connection that was upgraded takes no more memory than with x/net.
+func TestIdleMemory_S05(t *testing.T) {
+	memory := make(map[string]float64)
+	for _, c := range contenders {
+		heap, stack, _ := idleFootprint(t, listen(t, c.server(benchHandler)), c.upgrade)
+		memory[c.name] = heap + stack
+	}
+	for _, name := range []string{"h2c", "h2c-handler"} {
+		if got, most := memory[name], memory["xnet"]; got > most {
+			t.Errorf("%s: %.0f octets for each connection, with x/net %.0f", name, got, most)
+		}
+	}
+}
+
+// idleFootprint returns what each of many connections adds that have had a response.
+func idleFootprint(tb testing.TB, addr string, upgrade bool) (heap, stack, goroutines float64) {
+	const conns = 500
+	var open []net.Conn
+	defer func() {
+		for _, nc := range open {
+			nc.Close()
+		}
+	}()
+	dial := func() {
+		nc, err := exchangeOnce(addr, upgrade)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		open = append(open, nc)
+	}
+	dial() // what is made once
+	heap0, stack0, goroutines0 := footprint()
+	for range conns {
+		dial()
+	}
+	heap1, stack1, goroutines1 := footprint()
+	return float64(heap1-heap0) / conns, float64(stack1-stack0) / conns, float64(goroutines1-goroutines0) / conns
 }
 
 // footprint returns the memory in use when nothing is left to collect.

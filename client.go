@@ -139,8 +139,8 @@ type dialedKey struct{} // net.Conn that NewClientConn is to use
 // RoundTrip implements [http.RoundTripper].
 //
 // A request is repeated only if it may be: the server has not processed it, or its method
-// is safe or it has an Idempotency-Key; and its body was not read, or can be replayed. Errors
-// of a negotiation are [*HandshakeError].
+// is safe or it has an Idempotency-Key or X-Idempotency-Key; and its body was not read, or can be
+// replayed. Errors of a negotiation are [*HandshakeError].
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	t.init()
 	t.mu.Lock()

@@ -134,8 +134,8 @@
 // among them: for these there is [ModePriorKnowledge]. An answer of 400, 413 or 5xx to an
 // offer may be due to it, and so may a connection that ends after the 101 without a response.
 // So the request is sent once more without it, if its method is safe or it has an
-// Idempotency-Key. What net/http can send over HTTP/1.1 alone, such as a Host that is no host
-// name, goes over that. HTTP/2 connections are not counted against MaxConnsPerHost,
+// Idempotency-Key or X-Idempotency-Key. What net/http can send over HTTP/1.1 alone, such as a
+// Host that is no host name, goes over that. HTTP/2 connections are not counted against MaxConnsPerHost,
 // MaxIdleConns or MaxIdleConnsPerHost of Base, and another one is made when the streams of one
 // are used up, whatever StrictMaxConcurrentRequests. If DisableKeepAlives of Base is set, nothing is
 // offered: requests go over HTTP/1.1, but for [ModePriorKnowledge] and servers that are known

@@ -41,8 +41,8 @@ type limits struct {
 //
 // https://www.rfc-editor.org/rfc/rfc7540.html#section-3.2
 func negotiate(r *http.Request, allow func(*http.Request) error, lim limits) offer {
-	// "A server MUST ignore an Upgrade header field that is received in an HTTP/1.0
-	// request." https://www.rfc-editor.org/rfc/rfc9110.html#section-7.8-15
+	// "A server that receives an Upgrade header field in an HTTP/1.0 request MUST ignore that
+	// Upgrade field." https://www.rfc-editor.org/rfc/rfc9110.html#section-7.8-14
 	if !r.ProtoAtLeast(1, 1) {
 		return declined(ReasonHTTPVersion, nil)
 	}

@@ -47,9 +47,9 @@ type Server struct {
 
 	// HandshakeTimeout bounds the time for each of: the 24 octets of a client preface that has
 	// begun, at the start of a connection; the client preface and its SETTINGS frame, after a
-	// 101; and what [Server.Split] waits for. Then the connection is closed. If zero, 10
-	// seconds; if negative, there is no bound. The SETTINGS frame of a client with prior
-	// knowledge has 2 seconds, which is a bound of the engine.
+	// 101. Then the connection is closed. It bounds what [Server.Split] waits for, too, which says
+	// what comes then. If zero, 10 seconds; if negative, there is no bound. The SETTINGS frame of
+	// a client with prior knowledge has 2 seconds, which is a bound of the engine.
 	HandshakeTimeout time.Duration
 
 	// Engine says which HTTP/2 server serves the connections. If zero, [EngineH2C].
@@ -157,8 +157,8 @@ func NewHandler(h http.Handler, s *Server) http.Handler {
 
 // Shutdown drains the connections of [NewHandler]: it sends GOAWAY, lets requests in
 // progress finish and waits for them. It closes the listeners of [Server.Split], too, and waits
-// for connections that they have not yielded. From then on, offers are declined and prior
-// knowledge is refused. If ctx ends first, it returns the context's error; [Server.Close] closes what
+// for connections that they have not yielded. From then on, NewHandler declines offers and refuses
+// prior knowledge. If ctx ends first, it returns the context's error; [Server.Close] closes what
 // is left. Connections of [ConfigureServer] are drained by [http.Server.Shutdown].
 func (s *Server) Shutdown(ctx context.Context) error {
 	return s.each(func(l lifecycle) error { return l.Shutdown(ctx) })

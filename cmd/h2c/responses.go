@@ -145,8 +145,8 @@ func serveTrailers(w http.ResponseWriter, _ *http.Request) {
 
 func serveEarly(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Link", "</stats>; rel=preload; as=fetch")
-	// "A server MUST NOT send a 1xx response to an HTTP/1.0 client."
-	// https://www.rfc-editor.org/rfc/rfc9110.html#section-15.2-2
+	// "a server MUST NOT send a 1xx response to an HTTP/1.0 client"
+	// https://www.rfc-editor.org/rfc/rfc9110.html#section-15.2-1
 	if r.ProtoAtLeast(1, 1) {
 		w.WriteHeader(http.StatusEarlyHints)
 	}

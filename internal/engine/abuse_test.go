@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -129,12 +130,21 @@ func TestLargeLists(t *testing.T) {
 		"path":         {block(":method", "GET", ":scheme", "http", "x", long, ":path", "/"+long), "HEADERS 1 431; DATA 1 63 END"},
 		"at the limit": {join(get("/"), block("a", strings.Repeat("x", 1000+320-4*32-len(":methodGET:schemehttp:authoritya:path/a")-32))), "HEADERS 1 200 END"},
 		"above it":     {join(get("/"), block("a", strings.Repeat("x", 1000+320-4*32-len(":methodGET:schemehttp:authoritya:path/a")-31))), "HEADERS 1 431; DATA 1 63 END"},
-		"string":       {join(get("/"), block("a", strings.Repeat("~", 1321))), "GOAWAY 0 ENHANCE_YOUR_CALM; EOF"},
+		"value":        {join(get("/"), block("a", strings.Repeat("~", 1321))), "HEADERS 1 431; DATA 1 63 END"},
+		"long value":   {join(get("/"), block("a", strings.Repeat("a", 1320+maxBlockExtra))), "HEADERS 1 431; DATA 1 63 END"},
+		"longer value": {join(get("/"), block("a", strings.Repeat("a", 1320+maxBlockExtra+1))), "GOAWAY 0 ENHANCE_YOUR_CALM; EOF"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			c := dialWatch(t, &http.Server{MaxHeaderBytes: 1000}, func(http.ResponseWriter, *http.Request) {})
 			sc := c.conn()
-			c.Write(frame(http2.FrameHeaders, endBoth, 1, tt.fields))
+			kind, flags := http2.FrameHeaders, http2.FlagHeadersEndStream
+			for parts := slices.Collect(slices.Chunk(tt.fields, minMaxFrame)); len(parts) > 0; parts = parts[1:] {
+				if len(parts) == 1 {
+					flags |= http2.FlagHeadersEndHeaders
+				}
+				c.Write(frame(kind, flags, 1, parts[0]))
+				kind, flags = http2.FrameContinuation, 0
+			}
 			if got := c.take(); got != tt.want {
 				t.Errorf("%s: %q, want %q", name, got, tt.want)
 			}

@@ -201,7 +201,7 @@ func (c *conn) hello() {
 	}
 	wait := settingsTimeout
 	if !c.SawPreface {
-		wait += prefaceTimeout
+		wait = prefaceTimeout
 	}
 	c.firstTimer = time.AfterFunc(wait, func() { c.timeOut("first_settings_timeout") })
 	if c.in.direct.Load() {
@@ -223,6 +223,11 @@ func (c *conn) readPreface() error {
 			return connError{http2.ErrCodeProtocol, "bad_preface"}
 		}
 		c.in.skip(len(http2.ClientPreface))
+		c.mu.Lock()
+		if c.err == nil {
+			c.firstTimer.Reset(settingsTimeout)
+		}
+		c.mu.Unlock()
 	}
 	c.tell(http.StateActive) // as net/http does
 	c.tellState()

@@ -367,9 +367,9 @@ func TestFirstFrame(t *testing.T) {
 		send string
 		wait time.Duration
 	}{
-		{"nothing", false, "", prefaceTimeout + settingsTimeout},
-		{"half a preface", false, http2.ClientPreface[:10], prefaceTimeout + settingsTimeout},
-		{"a preface", false, http2.ClientPreface, prefaceTimeout + settingsTimeout},
+		{"nothing", false, "", prefaceTimeout},
+		{"half a preface", false, http2.ClientPreface[:10], prefaceTimeout},
+		{"a preface", false, http2.ClientPreface, settingsTimeout},
 		{"nothing after the preface", true, "", settingsTimeout},
 	} {
 		synctest.Test(t, func(t *testing.T) {

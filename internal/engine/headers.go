@@ -141,9 +141,8 @@ func (h *headerBlock) decoder() *hpack.Decoder {
 	if h.dec == nil {
 		h.dec = hpack.NewDecoder(max(h.c.lim.decoderTable, defaultTable), nil)
 		h.dec.SetEmitFunc(h.emit)
-		// A string that is no longer than the list may be is taken, so that the list can be
-		// answered 431.
-		h.dec.SetMaxStringLength(h.c.lim.maxHeaderList)
+		// A longer string than the list may be is taken, so that the list can be answered 431.
+		h.dec.SetMaxStringLength(h.c.lim.maxHeaderList + maxBlockExtra)
 	}
 	return h.dec
 }
@@ -161,7 +160,7 @@ func (h *headerBlock) begin(stream uint32, end bool) {
 
 // take decodes n octets of the block.
 //
-// What is larger than it takes must still be decoded, or end the connection:
+// What is larger than it takes must still be decoded, or end the connection, as a flood does here:
 // https://www.rfc-editor.org/rfc/rfc9113.html#section-4.3-11
 func (h *headerBlock) take(n int) error {
 	h.frames++

@@ -111,7 +111,7 @@ func (c *conn) recvSettings(f frameHeader, p []byte) error {
 		c.unacked--
 		if n := c.lim.decoderTable; n < defaultTable {
 			// Up to now the client may have had the default in mind.
-			// https://www.rfc-editor.org/rfc/rfc9113.html#section-6.5.3-3
+			// https://www.rfc-editor.org/rfc/rfc9113.html#section-6.5.3-2
 			c.block.decoder().SetAllowedMaxDynamicTableSize(n)
 		}
 		return nil

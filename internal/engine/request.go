@@ -81,7 +81,8 @@ func (h *headerBlock) request(st *stream) error {
 	method, target := h.pseudo[pseudoMethod], h.pseudo[pseudoPath]
 	authority := h.pseudo[pseudoAuthority]
 	if h.special {
-		// https://www.rfc-editor.org/rfc/rfc9113.html#section-8.3.1-2.3.3
+		// :authority goes before Host, as in net/http:
+		// https://www.rfc-editor.org/rfc/rfc9113.html#section-8.3.1-2.3.1
 		if hosts, ok := header["Host"]; ok {
 			if authority == "" {
 				if authority = hosts[0]; !httpguts.ValidHostHeader(authority) {

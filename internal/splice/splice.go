@@ -285,7 +285,7 @@ const (
 
 // linger reads what the client still sends: a close with unread octets would reset the
 // connection, and with it the answer on its way.
-// https://www.rfc-editor.org/rfc/rfc9112.html#section-9.6-13
+// https://www.rfc-editor.org/rfc/rfc9112.html#section-9.6-10
 func (c *Conn) linger() {
 	half, ok := c.Conn.(interface{ CloseWrite() error })
 	if !ok || half.CloseWrite() != nil {
