@@ -222,6 +222,9 @@ func (m *marks) isSet(addr net.Addr) bool {
 }
 
 func setMark[T any](m *marks, addr *T) {
+	if addr == nil {
+		return
+	}
 	p := weak.Make(addr)
 	if _, ok := m.m.Load(p); ok {
 		return

@@ -7,7 +7,9 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"runtime"
 	"sync"
+	"weak"
 
 	h2engine "github.com/seed78dc1b7f/h2c/internal/engine"
 )
@@ -36,6 +38,7 @@ type engine struct {
 	base   context.Context // of the connections that are handed over to it
 	broken bool            // BaseContext panicked, so that there is none
 	direct *direct         // nil if they go through net/http
+	front  *http.Server    // of a NewHandler; what it serves keeps its engine alive
 
 	split *splitter // instead of all these, where somebody accepts its connections
 }
@@ -64,10 +67,32 @@ func (a announced) withdraw() {
 }
 
 // engineKey finds the engine of a NewHandler: one for each server in front of it, since it
-// is configured like that server.
+// is configured like that server. It does not keep that alive: there may be one for each connection.
 type engineKey struct {
-	front *http.Server // may be nil
+	front weak.Pointer[http.Server] // may be nil
 	h     *handler
+}
+
+// forgetWith has the engine of key forgotten when front is garbage.
+func (s *Server) forgetWith(front *http.Server, key engineKey) {
+	if front == nil {
+		return
+	}
+	type entry struct { // strong pointers would lead back to front
+		s     weak.Pointer[Server]
+		h     weak.Pointer[handler]
+		front weak.Pointer[http.Server]
+	}
+	runtime.AddCleanup(front, func(e entry) {
+		s, h := e.s.Value(), e.h.Value()
+		if s == nil || h == nil {
+			return
+		}
+		h.fronts.Delete(e.front)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.engines, engineKey{e.front, h})
+	}, entry{weak.Make(s), weak.Make(key.h), key.front})
 }
 
 // engine returns the engine for the connection of r. It fails when s is shut down.
@@ -82,8 +107,8 @@ func (h *handler) engine(r *http.Request) (e engine, ok bool) {
 		}
 		return engine{server: h.hs, base: base, direct: h.direct}, true
 	}
-	front, _ := r.Context().Value(http.ServerContextKey).(*http.Server)
-	key := engineKey{front, h}
+	front := frontOf(r)
+	key := engineKey{weak.Make(front), h}
 
 	s := h.s
 	s.mu.Lock()
@@ -94,6 +119,7 @@ func (h *handler) engine(r *http.Request) (e engine, ok bool) {
 			s.engines = make(map[engineKey]func() engine)
 		}
 		s.engines[key] = made
+		s.forgetWith(front, key)
 	}
 	closing := s.closing
 	s.mu.Unlock()
@@ -101,16 +127,23 @@ func (h *handler) engine(r *http.Request) (e engine, ok bool) {
 		return engine{}, false
 	}
 	e = made() // calls functions of the user, so without the lock
+	e.front = front
 	return e, !e.broken
+}
+
+// frontOf returns the server that r came to, or nil.
+func frontOf(r *http.Request) *http.Server {
+	front, _ := r.Context().Value(http.ServerContextKey).(*http.Server)
+	return front
 }
 
 // meet has the engine for the server in front of h made with the first request that it passes on:
 // with the first offer, it could be too late to hear of Shutdown.
 func (h *handler) meet(r *http.Request) {
-	if h.marks == nil {
+	if h.marks == nil || r.TLS != nil || h.s.DisableUpgrade && h.s.DisablePriorKnowledge {
 		return
 	}
-	front := r.Context().Value(http.ServerContextKey)
+	front := weak.Make(frontOf(r))
 	if _, ok := h.fronts.Load(front); !ok {
 		h.engine(r)
 		h.fronts.Store(front, nil)

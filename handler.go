@@ -2,7 +2,9 @@ package h2c
 
 import (
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 )
 
@@ -19,7 +21,7 @@ type handler struct {
 
 	// Under NewHandler.
 	marks  *marks
-	fronts sync.Map // *http.Server, or nil, that requests came from
+	fronts sync.Map // weak.Pointer[http.Server] that requests came from
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -51,10 +53,12 @@ func (h *handler) serveHTTP1(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if c := h.s.splitConnOf(r); c != nil && c.declined != nil {
-		o := c.declined
+		same := isSame(r, c.declined) // another handler may have had that
 		c.declined = nil
-		h.decline(w, r, o.reason, o.err)
-		return
+		if same {
+			h.decline(w, r, c.verdict.reason, c.verdict.err)
+			return
+		}
 	}
 	e, ok := h.engine(r)
 	if !ok || h.s.DisableUpgrade || h.s.noHTTP2.Load() {
@@ -66,6 +70,12 @@ func (h *handler) serveHTTP1(w http.ResponseWriter, r *http.Request) {
 	} else {
 		h.upgrade(w, r, e, o)
 	}
+}
+
+// isSame reports whether two requests have the same head.
+func isSame(a, b *http.Request) bool {
+	return a.Method == b.Method && a.RequestURI == b.RequestURI && a.Proto == b.Proto && a.Host == b.Host &&
+		maps.EqualFunc(a.Header, b.Header, slices.Equal)
 }
 
 // decline serves a request as the HTTP/1.1 request that it also is.

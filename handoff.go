@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/http"
+	"runtime"
 	"sync"
 	"time"
 
@@ -19,6 +21,7 @@ type handoff struct {
 	via    Via
 	base   context.Context // what BaseContext returns for it
 	remote string
+	front  *http.Server // see engine
 	conn   *splice.Conn
 
 	opened time.Time // zero until the client hears of it
@@ -43,6 +46,7 @@ func (s *Server) handOver(e announced, remote string, nc net.Conn, via Via, cfg 
 		s:       s,
 		via:     via,
 		remote:  remote,
+		front:   e.front,
 		settled: make(chan struct{}),
 	}
 	if e.split == nil {
@@ -112,7 +116,11 @@ func (h *handoff) open() {
 
 // closed is called when the connection is closed, with what broke the handshake, or nil.
 func (h *handoff) closed(err error) {
+	defer runtime.KeepAlive(h.front)
 	h.Close() // in case that nobody took it
+	if h.opened.IsZero() && h.via == ViaPriorKnowledge && err == nil {
+		h.open() // and has left before the engine wrote
+	}
 	if h.opened.IsZero() {
 		h.s.negotiated(Negotiation{
 			Via: h.via, Reason: ReasonShutdown, Err: err,

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
@@ -68,8 +69,11 @@ func negotiate(r *http.Request, allow func(*http.Request) error, lim limits) off
 		return declined(ReasonSettingsMalformed, errors.Unwrap(err))
 	}
 
-	if r.Method == http.MethodConnect {
+	if r.Method == http.MethodConnect || r.Method == "PRI" { // which on a stream looks like a preface
 		return declined(ReasonMethod, nil)
+	}
+	if err := unchanged(r); err != nil {
+		return declined(ReasonTarget, err)
 	}
 	fields, err := requestFields(r)
 	switch {
@@ -98,6 +102,22 @@ func negotiate(r *http.Request, allow func(*http.Request) error, lim limits) off
 		return declined(ReasonPolicy, err)
 	}
 	return offer{settings: settings, fields: fields}
+}
+
+var errChanged = errors.New("a handler before this one changed the URL, or took values from its path")
+
+// unchanged returns an error if a handler around NewHandler has found out something of the target of r
+// that h would not see on stream 1, whose target is that of the client.
+func unchanged(r *http.Request) error {
+	u, err := url.ParseRequestURI(r.RequestURI)
+	if err != nil {
+		return err
+	}
+	values := strings.Contains(strings.TrimSuffix(r.Pattern, "{$}"), "{")
+	if values || u.Path != r.URL.Path || u.EscapedPath() != r.URL.EscapedPath() || u.RawQuery != r.URL.RawQuery {
+		return errChanged
+	}
+	return nil
 }
 
 // headerSettings is HTTP2-Settings as net/http spells it.

@@ -16,8 +16,8 @@ const (
 	ReasonConnectionTokens  Reason = "connection_tokens"  // Connection lacks Upgrade or HTTP2-Settings
 	ReasonSettingsCount     Reason = "settings_count"     // not exactly one HTTP2-Settings field
 	ReasonSettingsMalformed Reason = "settings_malformed" // HTTP2-Settings is not a SETTINGS payload
-	ReasonMethod            Reason = "method"             // CONNECT
-	ReasonTarget            Reason = "request_target"     // a target that HTTP/2 cannot carry
+	ReasonMethod            Reason = "method"             // CONNECT, or PRI
+	ReasonTarget            Reason = "request_target"     // a target that HTTP/2 cannot carry, or that a handler around NewHandler changed
 	ReasonHeaderTooLarge    Reason = "header_too_large"   // fields above the HTTP/2 header list limit, or too many names in Trailer
 	ReasonBodyUnsized       Reason = "body_unsized"       // a body without Content-Length
 	ReasonBodyTooLarge      Reason = "body_too_large"     // a body above the limit

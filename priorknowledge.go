@@ -114,19 +114,45 @@ func refuse(w http.ResponseWriter, reason Reason) {
 
 // readRest is [readRest] on a connection that the server closes when it takes no more.
 func (a announced) readRest(nc net.Conn, b []byte, timeout time.Duration) (after []byte, err error) {
-	if a.anchor != nil && len(b) < len(prefaceRest) {
+	if len(b) < len(prefaceRest) {
 		done := make(chan struct{})
 		defer close(done)
-		go func() {
-			select {
-			case <-a.anchor.stopped:
-				nc.Close()
-			case <-done:
-			}
-		}()
+		switch {
+		case a.anchor != nil:
+			go func() {
+				select {
+				case <-a.anchor.stopped:
+					nc.Close()
+				case <-done:
+				}
+			}()
+		case a.server != nil:
+			go a.server.Serve(&prefaceListener{nc: nc, done: done})
+		}
 	}
 	return readRest(nc, b, timeout)
 }
+
+// A prefaceListener yields nothing. It hears of Shutdown and Close for a connection whose preface is
+// being read, until that is done.
+type prefaceListener struct {
+	nc   net.Conn
+	done chan struct{}
+}
+
+func (l *prefaceListener) Accept() (net.Conn, error) {
+	<-l.done
+	return nil, net.ErrClosed
+}
+
+func (l *prefaceListener) Close() error {
+	if isClosed(l.done) {
+		return nil
+	}
+	return l.nc.Close()
+}
+
+func (l *prefaceListener) Addr() net.Addr { return l.nc.LocalAddr() }
 
 // readRest reads the rest of the client preface, of which b may hold a part, and returns
 // what came after it.
@@ -207,11 +233,11 @@ func (c *conn) prefaceTimeout(s *Server) {
 	expired := c.expired
 	c.mu.Unlock()
 	if expired {
+		c.nc.Close() // first: to ask for its address may mean to wait for the client
 		s.negotiated(Negotiation{
 			Via: ViaPriorKnowledge, Reason: ReasonPrefaceTimeout, Err: splice.ErrPrefaceTimeout,
 			RemoteAddr: remoteAddr(c.nc),
 		})
-		c.nc.Close()
 	}
 }
 

@@ -356,3 +356,22 @@ func TestPriorKnowledge_P03_http2Only(t *testing.T) {
 		t.Errorf("a Transport gets %s %s", resp.Proto, resp.Status)
 	}
 }
+
+// A client that leaves before it was sent anything has broken no handshake.
+func TestPriorKnowledge_P04_leavesEarly(t *testing.T) {
+	eachRole(t, func(t *testing.T, role role) {
+		ts := serve(t, role, text("x"))
+		for range 50 {
+			c := ts.dial()
+			c.preface()
+			c.nc.Close()
+		}
+		eventually(t, "all have ended", func() bool {
+			got := ts.s.Stats()
+			return (role == configured || got.PriorKnowledge == 50) && got.Active == 0
+		})
+		if got := ts.s.Stats().Failed; len(got) > 0 {
+			t.Errorf("failed: %v", got)
+		}
+	})
+}

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"github.com/seed78dc1b7f/h2c"
 	"github.com/seed78dc1b7f/h2c/internal/memnet"
@@ -186,16 +187,18 @@ func TestNewHandlerEndsHalfPreface(t *testing.T) {
 		"Shutdown": func(s *h2c.Server) error { return s.Shutdown(context.Background()) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			ts := serve(t, wrapped, text("x"), withH2C(&h2c.Server{HandshakeTimeout: -1}))
-			c := ts.dial()
-			c.send("PRI * HTTP/2.0\n\nS")
-			c.send("M")                       // it has been read, or is in the same read:
-			time.Sleep(20 * time.Millisecond) // either way there is an end to it
-			if err := end(ts.s); err != nil {
-				t.Error(err)
-			}
-			c.nc.SetReadDeadline(time.Now().Add(10 * time.Second))
-			c.wantClosed()
+			eachOf(t, []role{wrapped}, func(t *testing.T, role role) {
+				ts := serve(t, role, text("x"), withH2C(&h2c.Server{HandshakeTimeout: -1}))
+				c := ts.dial()
+				c.send("PRI * HTTP/2.0\n\nS")
+				c.send("M")                       // it has been read, or is in the same read:
+				time.Sleep(20 * time.Millisecond) // either way there is an end to it
+				if err := end(ts.s); err != nil {
+					t.Error(err)
+				}
+				c.nc.SetReadDeadline(time.Now().Add(10 * time.Second))
+				c.wantClosed()
+			})
 		})
 	}
 }
@@ -465,4 +468,156 @@ func TestUpgrade_U13_slowHandler(t *testing.T) {
 			c.nc.Close()
 		})
 	}
+}
+
+// A handler sees of the target what it would see without the offer, whatever handlers around NewHandler
+// made of that.
+func TestDeclined_U28_changedURL(t *testing.T) {
+	s := new(h2c.Server)
+	h := h2c.NewHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "%s %s %s %q", r.Proto, r.URL, r.URL.Query().Encode(), r.PathValue("id"))
+	}), s)
+	mux := http.NewServeMux()
+	mux.Handle("/strip/", http.StripPrefix("/strip", h))
+	mux.Handle("/items/{id}", h)
+	mux.Handle("/semicolons", http.AllowQuerySemicolons(h))
+	mux.Handle("/as/", h)
+	mux.Handle("/end/{$}", h)
+	ts := serve(t, "", mux, withH2C(s))
+	for target, want := range map[string]string{
+		"/strip/7":          `HTTP/1.1 /7  ""`,
+		"/items/7":          `HTTP/1.1 /items/7  "7"`,
+		"/semicolons?a=1;b": `HTTP/1.1 /semicolons?a=1&b a=1&b= ""`,
+	} {
+		c := ts.dial()
+		for _, offer := range []string{"", offerFields} {
+			c.send("GET " + target + " HTTP/1.1\nHost: h\n" + offer + "\n")
+			if _, got := c.want1(200); got != want {
+				t.Errorf("%s: got %q, want %q", target, got, want)
+			}
+		}
+	}
+	ts.wantDeclined(h2c.ReasonTarget, 3)
+	for target, want := range map[string]string{
+		"/as/is?a=1&a=%3b": `HTTP/2.0 /as/is?a=1&a=%3b a=1&a=%3B ""`,
+		"/as/%2f/%41":      `HTTP/2.0 /as/%2f/%41  ""`,
+		"/end/":            `HTTP/2.0 /end/  ""`,
+	} {
+		c := ts.dial()
+		c.upgradeTo(target)
+		c.preface()
+		if got := c.response(1).Body; got != want {
+			t.Errorf("%s: got %q, want %q", target, got, want)
+		}
+	}
+}
+
+// A nilAddr has no addresses, as connections of some tunnels.
+type nilAddr struct{ net.Conn }
+
+func (nilAddr) LocalAddr() net.Addr  { return (*net.TCPAddr)(nil) }
+func (nilAddr) RemoteAddr() net.Addr { return (*net.TCPAddr)(nil) }
+
+// A wrappingListener yields connections that are wrapped.
+type wrappingListener struct {
+	net.Listener
+	wrap func(net.Conn) net.Conn
+}
+
+func (l wrappingListener) Accept() (net.Conn, error) {
+	nc, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return l.wrap(nc), nil
+}
+
+func TestNoAddresses(t *testing.T) {
+	eachRole(t, func(t *testing.T, role role) {
+		l := memnet.Listen(memnet.Options{})
+		ts := serve(t, role, text("x"))
+		var wrapping net.Listener = wrappingListener{l, func(nc net.Conn) net.Conn { return nilAddr{nc} }}
+		if role == split {
+			wrapping = ts.split(wrapping)
+		}
+		go ts.hs.Serve(wrapping)
+		ts.l = l
+		c := ts.dial()
+		for range 2 {
+			c.send("GET / HTTP/1.1\nHost: h\n\n")
+			c.want1(200)
+		}
+		c = ts.dial()
+		c.upgradeTo("/")
+		c.preface()
+		c.request(3, "/")
+		c.responses(1, 3)
+	})
+}
+
+// A handler of NewHandler does not keep the servers alive that were in front of it, nor those that
+// serve HTTP/2 for them, once their connections have ended.
+func TestNewHandlerForgetsServers(t *testing.T) {
+	eachOf(t, []role{wrapped}, func(t *testing.T, _ role) {
+		s := new(h2c.Server)
+		if netHTTP {
+			s.Engine = h2c.EngineNetHTTP
+		}
+		servers := make(chan weak.Pointer[http.Server], 1)
+		h := h2c.NewHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			servers <- weak.Make(r.Context().Value(http.ServerContextKey).(*http.Server))
+		}), s)
+		var fronts, engines []weak.Pointer[http.Server]
+		var clients []*client
+		for range 10 {
+			l := memnet.Listen(memnet.Options{})
+			go http.Serve(l, h)
+			dial := func() *client {
+				nc, err := l.Dial()
+				if err != nil {
+					t.Fatal(err)
+				}
+				return newClient(t, nc)
+			}
+			c := dial()
+			c.send("GET / HTTP/1.1\nHost: h\nConnection: close\n\n")
+			c.want1(200)
+			fronts = append(fronts, <-servers)
+			c = dial()
+			c.upgradeTo("/")
+			c.preface()
+			c.response(1)
+			engines = append(engines, <-servers)
+			clients = append(clients, c)
+			l.Close()
+		}
+		for range 3 {
+			runtime.GC()
+			time.Sleep(10 * time.Millisecond) // for cleanups
+		}
+		for i, c := range clients {
+			c.request(3, "/")
+			c.response(3)
+			if got := <-servers; got != engines[i] {
+				t.Errorf("connection %d: another server", i)
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := s.Shutdown(ctx); err == nil {
+			t.Error("Shutdown did not wait for connections whose servers are gone")
+		}
+		for _, c := range clients {
+			c.nc.Close()
+		}
+		eventually(t, "all are garbage", func() bool {
+			runtime.GC()
+			for _, p := range append(fronts, engines...) {
+				if p.Value() != nil {
+					return false
+				}
+			}
+			return true
+		})
+	})
 }

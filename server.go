@@ -140,7 +140,9 @@ func serverProtocols(hs *http.Server) http.Protocols {
 // hooks, logging and HTTP2 settings hold for them. Its Shutdown makes them drain, but does
 // not wait; use [Server.Shutdown]. Handlers around the returned one see only the request
 // that began such a connection, and no context value of theirs reaches h: whatever must see
-// every request, such as authentication, belongs inside. Its ResponseWriter must give
+// every request, such as authentication, belongs inside. A request whose URL they changed, as
+// [http.StripPrefix] does, or took values from, as patterns of [http.ServeMux] with a wildcard do, is
+// not upgraded. Its ResponseWriter must give
 // access to [http.Hijacker], itself or by Unwrap; if not, requests are served over HTTP/1.1.
 // Under [http.ServerContextKey], h finds a server of this package's own.
 // Before a whole request line, the server's own ReadHeaderTimeout bounds a half-sent

@@ -342,9 +342,7 @@ func TestNewHandlerBehindWrappedWriters(t *testing.T) {
 	s := new(h2c.Server)
 	h := h2c.NewHandler(http.HandlerFunc(see), s)
 	mux := http.NewServeMux()
-	mux.HandleFunc("/unwrapping/", func(w http.ResponseWriter, r *http.Request) {
-		http.StripPrefix("/unwrapping", h).ServeHTTP(unwrapping{w}, r)
-	})
+	mux.HandleFunc("/unwrapping/", func(w http.ResponseWriter, r *http.Request) { h.ServeHTTP(unwrapping{w}, r) })
 	mux.HandleFunc("/opaque/", func(w http.ResponseWriter, r *http.Request) { h.ServeHTTP(opaque{w}, r) })
 	ts := serve(t, "", mux, withH2C(s))
 

@@ -211,7 +211,7 @@ func (sp *splitter) negotiate(w http.ResponseWriter, r *http.Request) {
 			(&handler{s: sp.s, next: http.HandlerFunc(abort)}).upgrade(w, r, e, o)
 			return
 		}
-		c.declined = &o
+		c.declined, c.verdict = r, o
 	}
 	http.NewResponseController(w).Hijack() // so that nobody reads from c any more
 	c.Close()

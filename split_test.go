@@ -717,6 +717,86 @@ func TestSplit_upgradeRequiredBody(t *testing.T) {
 	}
 }
 
+// A lateAddr is a connection whose addresses come with its first octets, as behind a proxy that sends
+// them.
+type lateAddr struct {
+	net.Conn
+	once  *sync.Once
+	known chan struct{}
+}
+
+func withLateAddr(nc net.Conn) net.Conn { return lateAddr{nc, new(sync.Once), make(chan struct{})} }
+
+func (c lateAddr) LocalAddr() net.Addr {
+	<-c.known
+	return c.Conn.LocalAddr()
+}
+
+func (c lateAddr) RemoteAddr() net.Addr {
+	<-c.known
+	return c.Conn.RemoteAddr()
+}
+
+func (c lateAddr) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 {
+		c.once.Do(func() { close(c.known) })
+	}
+	return n, err
+}
+
+func (c lateAddr) Close() error {
+	c.once.Do(func() { close(c.known) })
+	return c.Conn.Close()
+}
+
+// A connection that does not know its addresses yet is in nobody's way.
+func TestSplit_M05_lateAddresses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := memnet.Listen(memnet.Options{})
+		p := partListener(t, new(h2c.Server), wrappingListener{l, withLateAddr}).serveBoth()
+		p.l = l
+		silent := p.dial()
+		synctest.Wait()
+		c := p.dial()
+		c.upgradeTo("/")
+		c.preface()
+		c.wantHTTP2(1)
+		c = p.dial()
+		for range 2 {
+			c.send(plainRequest)
+			c.wantHTTP1()
+		}
+		c = p.dial()
+		c.preface()
+		c.request(1, "/")
+		c.wantHTTP2(1)
+		silent.send(plainRequest)
+		silent.wantHTTP1()
+		p.dial() // is silent to the end
+		synctest.Wait()
+		if err := p.s.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A verdict is for the request that it was made for, though a handler beside NewHandler may have had that.
+func TestSplit_verdictOfAnother(t *testing.T) {
+	p := part(t, new(h2c.Server))
+	p.serveHTTP2(text("behind http2"))
+	mux := http.NewServeMux()
+	mux.Handle("/plain", text("behind http1"))
+	mux.Handle("/", h2c.NewHandler(text("behind http1"), p.s))
+	p.serve(&http.Server{Handler: mux}, p.http1)
+	c := p.dial()
+	c.send("GET /plain HTTP/1.1\nHost: h\nX-Forwarded-For: a\n" + offerFields + "\n")
+	c.wantHTTP1()
+	c.upgradeTo("/")
+	c.preface()
+	c.wantHTTP2(1)
+}
+
 // S-01: whoever is silent or slow is in nobody's way, and is not forgotten.
 func TestSplit_M05_S01_slowClients(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

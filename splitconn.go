@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -36,16 +37,21 @@ func withSplitConn(ctx context.Context, nc net.Conn) context.Context {
 // read to find that out is read again from it.
 type splitConn struct {
 	net.Conn
-	sp    *splitter
-	local net.Addr
+	sp *splitter
+
+	addrMu    sync.Mutex
+	local     net.Addr // nil until somebody has asked
+	forgotten bool     // no request comes from it any more
 
 	seen   []byte // what has been read; once it is yielded, what is left of that
 	again  int    // octets of it that the negotiator has read
 	silent bool   // waits for the first octet; guarded by sp.mu
 	mode   atomic.Int32
 
-	unclaimed bool   // its server is missing, not only busy
-	declined  *offer // its first request, until NewHandler has heard of that
+	unclaimed bool // its server is missing, not only busy
+
+	declined *http.Request // its first request, until NewHandler has heard of that
+	verdict  offer
 }
 
 // The modes of a splitConn.
@@ -56,9 +62,7 @@ const (
 )
 
 func newSplitConn(sp *splitter, nc net.Conn) *splitConn {
-	c := &splitConn{Conn: nc, sp: sp, local: ownAddr(nc.LocalAddr()), silent: true}
-	sp.s.splitConns.Store(c.local, c)
-	return c
+	return &splitConn{Conn: nc, sp: sp, silent: true}
 }
 
 // ownAddr returns an address that is like addr, and equal to no other where it is compared as
@@ -66,11 +70,15 @@ func newSplitConn(sp *splitter, nc net.Conn) *splitConn {
 func ownAddr(addr net.Addr) net.Addr {
 	switch a := addr.(type) {
 	case *net.TCPAddr:
-		own := *a
-		return &own
+		if a != nil {
+			own := *a
+			return &own
+		}
 	case *net.UnixAddr:
-		own := *a
-		return &own
+		if a != nil {
+			own := *a
+			return &own
+		}
 	}
 	return &otherAddr{addr}
 }
@@ -89,8 +97,30 @@ func (s *Server) splitConnOf(r *http.Request) *splitConn {
 	return nil
 }
 
-// LocalAddr implements [net.Conn].
-func (c *splitConn) LocalAddr() net.Addr { return c.local }
+// LocalAddr implements [net.Conn]. The connection below is asked no sooner: behind a proxy that sends
+// the addresses first, it waits for the client.
+func (c *splitConn) LocalAddr() net.Addr {
+	addr := ownAddr(c.Conn.LocalAddr())
+	c.addrMu.Lock()
+	defer c.addrMu.Unlock()
+	if c.local == nil {
+		c.local = addr
+		if !c.forgotten {
+			c.sp.s.splitConns.Store(addr, c)
+		}
+	}
+	return c.local
+}
+
+// unlist says that no request is on the connection any more.
+func (c *splitConn) unlist() {
+	c.addrMu.Lock()
+	defer c.addrMu.Unlock()
+	c.forgotten = true
+	if c.local != nil {
+		c.sp.s.splitConns.Delete(c.local)
+	}
+}
 
 // NetConn returns the connection that was accepted. What was read from it to find out what it
 // speaks is read from c alone.
@@ -278,15 +308,15 @@ func (c *splitConn) Close() error {
 
 // release returns the connection itself, for HTTP/2, and what was read of it beside buffered.
 func (c *splitConn) release(buffered []byte) (net.Conn, []byte) {
-	c.sp.s.splitConns.Delete(c.local)
+	c.unlist()
 	if c.mode.Load() == splitDecided { // and still pending
 		return c.Conn, append(buffered, c.seen[c.again:]...)
 	}
 	return c.Conn, append(buffered, c.seen...)
 }
 
-// forget says that no request is on the connection any more.
+// forget is unlist, and has nobody wait for c.
 func (c *splitConn) forget() {
-	c.sp.s.splitConns.Delete(c.local)
+	c.unlist()
 	c.sp.remove(c)
 }
