@@ -170,14 +170,17 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			return resp, err
 		}
 		if attempt == maxAttempts {
-			closeBody(req)
-			return nil, cmp.Or(context.Cause(req.Context()), again.cause)
+			err = cmp.Or(context.Cause(req.Context()), again.cause)
+		} else {
+			err = again.wait(req.Context(), attempt)
 		}
-		if err := again.wait(req.Context(), attempt); err != nil {
+		switch {
+		case err != nil && again.untouched:
 			closeBody(req)
 			return nil, err
-		}
-		if again.untouched {
+		case err != nil:
+			return nil, err // its body is closed
+		case again.untouched:
 			continue
 		}
 		if req, err = replay(req); err != nil {
@@ -252,14 +255,20 @@ func (t *Transport) attempt(o *origin, req *http.Request, last bool) (*http.Resp
 		}
 		return c.begin(turn, func() (*http.Response, error) {
 			resp, err := t.overStream(c, req, false)
-			turn.fail(req, err)
+			if failed := c.wire.err(); err != nil && failed != nil {
+				turn.fail(req, failed) // other errors may be of the request
+			}
 			return resp, err
 		})
 	}
 	if t.carriesOffer(req) {
-		if err := bufferBody(req); err != nil {
-			closeBody(req)
-			return nil, err
+		if hasBody(req) && !isBuffered(req) {
+			turn.end() // others need not wait for the body
+			if err := bufferBody(req); err != nil {
+				closeBody(req)
+				return nil, err
+			}
+			return t.attempt(o, req, last)
 		}
 		return t.offer(o, req, turn, true)
 	}

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 )
 
 // A clientConn is an HTTP/2 connection of a Transport.
@@ -51,16 +52,27 @@ func (c *clientConn) begin(turn *turn, send func() (*http.Response, error)) (*ht
 // send sends a request, which is there already or was counted by next, in the form that is
 // to go on the stream.
 func (c *clientConn) send(req, form *http.Request) (*http.Response, error) {
+	var parts atomic.Int32 // request and response
+	end := func() {
+		if parts.Add(-1) == 0 {
+			c.ended()
+		}
+	}
+	parts.Store(1)
+	if held, ok := form.Body.(*heldBody); ok {
+		parts.Store(2)
+		held.onClose = end // net/http closes the body of every request
+	}
 	resp, err := c.cc.RoundTrip(form)
 	switch {
 	case err != nil:
-		err = c.explain(req, err)
-		c.ended()
+		err = c.explain(req, form, err)
+		end()
 		return nil, err
-	case form.Method == http.MethodHead || resp.ContentLength == 0:
-		c.ended() // some do not close a body that is not there
+	case form.Method == http.MethodHead || resp.ContentLength == 0 || resp.StatusCode == http.StatusNotModified:
+		end() // some do not close a body that is not there
 	default:
-		resp.Body = &streamBody{ReadCloser: resp.Body, ended: sync.OnceFunc(c.ended)}
+		resp.Body = &streamBody{ReadCloser: resp.Body, ended: sync.OnceFunc(end)}
 	}
 	return resp, nil
 }

@@ -98,14 +98,17 @@ func rejected(status int) bool {
 }
 
 // sendOffer sends req over HTTP/1.1 with the offer in it. The connection is the one that it was
-// sent on; it is nil if there was none.
+// sent on; it is nil if nothing was sent.
 func (t *Transport) sendOffer(req *http.Request) (*http.Response, *wire, error) {
 	var used *wire
+	var before int64     // octets written on it
 	var wrote chan error // net/http may try more than one connection
 	ctx := httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
 		GetConn: func(string) { used = nil },
 		GotConn: func(info httptrace.GotConnInfo) {
-			used, _ = info.Conn.(*wire)
+			if used, _ = info.Conn.(*wire); used != nil {
+				before = used.written.Load()
+			}
 			wrote = make(chan error, 1)
 		},
 		WroteRequest: func(info httptrace.WroteRequestInfo) { wrote <- info.Err },
@@ -119,8 +122,11 @@ func (t *Transport) sendOffer(req *http.Request) (*http.Response, *wire, error) 
 	offer.Header["HTTP2-Settings"] = []string{t.settings}
 	resp, err := t.h1.RoundTrip(offer)
 	if err != nil {
-		if used != nil && used.err() != nil {
+		switch {
+		case used != nil && used.err() != nil:
 			err = used.err()
+		case used != nil && used.written.Load() == before:
+			used = nil // there is something wrong with the request
 		}
 		return nil, used, err
 	}
@@ -205,6 +211,9 @@ func (t *Transport) switched(o *origin, req *http.Request, resp *http.Response, 
 			return nil, err
 		}
 	default:
+		if se := (http2.StreamError{}); errors.As(cause, &se) {
+			return nil, err // the stream's own: they are in force by then
+		}
 	}
 	return nil, ended(cause)
 }
@@ -251,11 +260,32 @@ func (t *Transport) withoutOffer(o *origin, req *http.Request, resp *http.Respon
 	return t.overHTTP1(o, again)
 }
 
-// offerFirst makes an offer with a request of its own, where req cannot carry it, and
-// reports whether the origin accepts HTTP/2. net/http answers "OPTIONS *" before any
-// handler, so that form would never switch there. An origin that does not answer in time has
-// declined.
+// offerFirst makes an offer with a request of its own, where req cannot carry it. net/http answers
+// "OPTIONS *" before any handler, so that form would never switch there. It returns an error if req
+// would fare no better, and otherwise when it is known whether the origin accepts HTTP/2. One that does
+// not answer in time has declined.
 func (t *Transport) offerFirst(o *origin, req *http.Request, turn *turn) (accepted bool, err error) {
+	type answer struct {
+		accepted bool
+		err      error
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		accepted, err := t.sendOptions(o, req, turn)
+		answers <- answer{accepted, err}
+	}()
+	select {
+	case a := <-answers:
+		if a.err != nil && !gaveUp(req) && isClosed(turn.done) {
+			return true, nil // the connection is there, whatever became of OPTIONS
+		}
+		return a.accepted, a.err
+	case <-turn.done:
+		return true, nil // it is there, or req will find that the origin has declined
+	}
+}
+
+func (t *Transport) sendOptions(o *origin, req *http.Request, turn *turn) (accepted bool, err error) {
 	u := *req.URL
 	u.Path, u.RawPath, u.RawQuery, u.Opaque = "/", "", "", ""
 	options := &http.Request{
@@ -282,7 +312,8 @@ func (t *Transport) offerFirst(o *origin, req *http.Request, turn *turn) (accept
 	switch {
 	case errors.As(err, &again):
 		return true, nil
-	case err != nil && !gaveUp(req) && context.Cause(ctx) == os.ErrDeadlineExceeded:
+	case err != nil && !gaveUp(req) && !isClosed(turn.done) &&
+		(context.Cause(ctx) == os.ErrDeadlineExceeded || isTimeout(err) && !isDial(err)):
 		t.declined(o, ReasonRejected, os.ErrDeadlineExceeded)
 		return false, nil
 	case errors.As(err, &failed) && failed.Reason == ReasonRejected:
@@ -308,9 +339,6 @@ const discardTimeout = 50 * time.Millisecond
 // bufferBody puts the body of a request, which is about to carry an offer, into memory: it is whole
 // then, and can be replayed.
 func bufferBody(req *http.Request) error {
-	if !hasBody(req) {
-		return nil
-	}
 	var body []byte
 	read := make(chan error, 1)
 	go func() {
@@ -330,9 +358,19 @@ func bufferBody(req *http.Request) error {
 		return fmt.Errorf("h2c: body of %d octets with ContentLength %d", len(body), req.ContentLength)
 	}
 	req.Body.Close()
-	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+	req.GetBody = func() (io.ReadCloser, error) { return bufferedBody{bytes.NewReader(body)}, nil }
 	req.Body, _ = req.GetBody()
 	return nil
+}
+
+// A bufferedBody is a body in memory.
+type bufferedBody struct{ *bytes.Reader }
+
+func (bufferedBody) Close() error { return nil }
+
+func isBuffered(req *http.Request) bool {
+	_, ok := req.Body.(bufferedBody)
+	return ok
 }
 
 // foundHTTP2Only notes that the server speaks nothing but HTTP/2. It has processed nothing.

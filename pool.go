@@ -118,10 +118,8 @@ func (t *turn) fail(req *http.Request, err error) {
 	if req.Context().Err() != nil {
 		return
 	}
-	var op *net.OpError
 	var failed *HandshakeError
-	dial := errors.As(err, &op) && op.Op == "dial"
-	if !dial && (t.o.t.Mode != ModePriorKnowledge || !errors.As(err, &failed)) {
+	if !isDial(err) && (t.o.t.Mode != ModePriorKnowledge || !errors.As(err, &failed)) {
 		return
 	}
 	t.o.mu.Lock()
@@ -129,6 +127,11 @@ func (t *turn) fail(req *http.Request, err error) {
 	if t.o.negotiation == t {
 		t.err = err
 	}
+}
+
+func isDial(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
 }
 
 // end lets the others go on.
@@ -164,7 +167,9 @@ func (t *Transport) turn(o *origin, req *http.Request) (*clientConn, *turn, erro
 			}
 		case <-expired:
 			wait.slow.Store(true)
-			return nil, nil, nil
+			if t.mayHTTP1(o) {
+				return nil, nil, nil
+			}
 		case <-req.Cancel: //lint:ignore SA1019 net/http honours it
 			return nil, nil, errCanceled
 		case <-req.Context().Done():
@@ -193,7 +198,7 @@ func (o *origin) next(mode Mode, refusals *int) (c *clientConn, mine, others *tu
 	}
 	*refusals = o.refusals
 	if o.negotiation != nil {
-		if o.negotiation.slow.Load() {
+		if o.negotiation.slow.Load() && mode != ModePriorKnowledge && o.protocol != priorKnowledge {
 			return nil, nil, nil
 		}
 		return nil, nil, o.negotiation

@@ -40,10 +40,11 @@ func (e *retryError) wait(ctx context.Context, attempt int) error {
 
 const firstWait = 100 * time.Millisecond
 
-// explain turns an error of a connection into what the caller is to know.
-func (c *clientConn) explain(req *http.Request, err error) error {
+// explain turns an error of a connection into what the caller is to know. form is what was sent of req.
+func (c *clientConn) explain(req, form *http.Request, err error) error {
+	held, _ := form.Body.(*heldBody)
 	switch {
-	case req.Context().Err() != nil:
+	case req.Context().Err() != nil, held != nil && held.failed(err):
 		return err
 	case c.wire.err() != nil:
 		err = c.wire.err()
@@ -127,30 +128,53 @@ type heldBody struct {
 
 	mu       sync.Mutex
 	closed   bool
-	released bool // it was read, or is not sent again: Close closes it
-	taken    bool // it is no longer the body of this request
+	released bool   // it was read, or is not sent again: Close closes it
+	taken    bool   // it is no longer the body of this request
+	failure  error  // of Read, but for the end
+	onClose  func() // called once, if set before that
 }
 
 func (b *heldBody) Read(p []byte) (int, error) {
 	b.mu.Lock()
-	if b.taken {
+	if b.taken || b.closed {
 		b.mu.Unlock()
 		return 0, http.ErrBodyReadAfterClose
 	}
 	b.released = true
 	b.mu.Unlock()
-	return b.body.Read(p)
+	n, err := b.body.Read(p)
+	if err != nil && err != io.EOF {
+		b.mu.Lock()
+		b.failure = err
+		b.mu.Unlock()
+	}
+	return n, err
 }
 
 func (b *heldBody) Close() error {
 	b.mu.Lock()
-	closes := b.released && !b.closed
+	first, closes := !b.closed, b.released
 	b.closed = true
+	onClose := b.onClose
 	b.mu.Unlock()
+	switch {
+	case !first:
+		return nil
+	case onClose != nil:
+		defer onClose()
+	}
 	if closes {
 		return b.body.Close()
 	}
 	return nil
+}
+
+// failed reports whether a request failed with err because its body did, whatever kind of error that
+// is.
+func (b *heldBody) failed(err error) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.failure != nil && errors.Is(err, b.failure)
 }
 
 // takeBack takes the body from the request, if it has not been read.

@@ -188,7 +188,7 @@ func (t *Transport) isClosed(w *wire) bool {
 func (w *wire) info() ConnInfo {
 	return ConnInfo{
 		Via:          w.via,
-		RemoteAddr:   w.RemoteAddr().String(),
+		RemoteAddr:   remoteAddr(w.Conn),
 		Duration:     time.Since(w.opened),
 		BytesRead:    w.read.Load() - w.readBefore,
 		BytesWritten: w.written.Load() - w.writtenBefore,
