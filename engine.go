@@ -21,8 +21,10 @@ const (
 	EngineDefault Engine = iota // the same as EngineH2C
 	EngineNetHTTP               // that of net/http
 	// EngineH2C is this library's own. It does for handlers what that of net/http does, with fewer
-	// system calls and goroutines. It serves HTTP/2 over TLS as well, if the http.Server speaks that. An
-	// http.Server that has an HTTP/2 implementation in TLSNextProto keeps that.
+	// system calls and goroutines; but its ResponseWriter is no [http.Pusher], and its goroutines run
+	// one handler after the other, of any client: one that locks its thread, or sets labels, has to undo
+	// that. It serves HTTP/2 over TLS as well, if the http.Server speaks that. An http.Server that has an
+	// HTTP/2 implementation in TLSNextProto keeps that.
 	EngineH2C
 )
 

@@ -501,3 +501,55 @@ func TestReadLentRandom(t *testing.T) {
 		c.await(id)
 	}
 }
+
+// A goroutine of the handler's that still reads does not keep a connection that is shut down from ending
+// with care: the client, which goes on sending, gets the whole response.
+func TestShutdownWhileReading(t *testing.T) {
+	const size = 200_000
+	write := make(chan bool)
+	c := dialTCP(t, func(w http.ResponseWriter, r *http.Request) {
+		go io.Copy(io.Discard, r.Body)
+		<-write
+		w.Write(make([]byte, size))
+	})
+	c.fr.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 2 * size})
+	c.fr.WriteWindowUpdate(0, 2*size)
+	c.Write(post(c.next))
+	time.Sleep(20 * time.Millisecond) // it is lent
+	c.s.Shutdown()
+	stop := make(chan bool)
+	defer close(stop)
+	for got := 0; ; {
+		f, err := c.fr.ReadFrame()
+		if err != nil {
+			t.Fatalf("%v after %d octets", err, got)
+		}
+		switch f := f.(type) {
+		case *http2.GoAwayFrame:
+			if f.LastStreamID != c.next {
+				continue
+			}
+			// The last one, after a second: the answer to PING would end the lending.
+			go func() {
+				for {
+					select {
+					case <-stop:
+						return
+					case <-time.After(time.Millisecond):
+						c.Write(data(c.next, 100))
+					}
+				}
+			}()
+			time.Sleep(20 * time.Millisecond)
+			close(write)
+		case *http2.DataFrame:
+			time.Sleep(5 * time.Millisecond)
+			if got += len(f.Data()); f.StreamEnded() {
+				if got != size {
+					t.Errorf("%d octets", got)
+				}
+				return
+			}
+		}
+	}
+}

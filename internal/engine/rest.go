@@ -113,7 +113,7 @@ func (s *Server) askIdle() {
 func (c *conn) askToRest() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.err == nil {
+	if c.err == nil || c.err == errShutdown {
 		c.asked = true
 		c.nc.SetReadDeadline(aLongTimeAgo)
 	}
@@ -123,7 +123,7 @@ func (c *conn) askToRest() {
 func (c *conn) askedToRest() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.asked || c.err != nil { // there are other deadlines when it ends
+	if !c.asked || c.err != nil && c.err != errShutdown { // there are other deadlines when it ends by an error
 		return false
 	}
 	c.asked = false

@@ -14,7 +14,7 @@ const hasSockets = true
 // readSocket reads into the buffer, which it holds only if there is something to read.
 func (in *reader) readSocket(fd uintptr) (done bool) {
 	if in.peek {
-		return canRead(int(fd))
+		return canRead(fd)
 	}
 	switch {
 	case in.buf != nil:
@@ -47,10 +47,10 @@ func (in *reader) readSocket(fd uintptr) (done bool) {
 }
 
 // canRead reports whether a read would return at once.
-func canRead(fd int) bool {
+func canRead(fd uintptr) bool {
 	for {
 		var b [1]byte
-		switch _, _, err := syscall.Recvfrom(fd, b[:], syscall.MSG_PEEK); err {
+		switch err := peek(fd, b[:]); err {
 		case syscall.EINTR:
 		case syscall.EAGAIN:
 			return false

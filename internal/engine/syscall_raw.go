@@ -17,6 +17,12 @@ const maxRaw = 128 << 10
 // recv reads from a socket. It fails with EAGAIN if there is nothing, whatever the mode of fd.
 func recv(fd uintptr, b []byte) (int, error) { return transfer(syscall.SYS_RECVFROM, fd, b, 0) }
 
+// peek is recv for octets that are to be read again.
+func peek(fd uintptr, b []byte) error {
+	_, err := transfer(syscall.SYS_RECVFROM, fd, b, syscall.MSG_PEEK)
+	return err
+}
+
 // send writes to a socket. It fails with EAGAIN if there is no room, whatever the mode of fd.
 func send(fd uintptr, b []byte) (int, error) {
 	return transfer(syscall.SYS_SENDTO, fd, b, syscall.MSG_NOSIGNAL)
