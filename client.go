@@ -73,7 +73,8 @@ type Transport struct {
 
 	// HandshakeTimeout bounds how long a server may take for its first octet after a client
 	// preface or a 101, and to answer an "OPTIONS /" that carries the offer; and how long
-	// requests wait for another one's offer to be answered before they go on over HTTP/1.1.
+	// requests wait for another one's offer to be answered before they go on over HTTP/1.1,
+	// where the origin speaks that.
 	// If zero, 10 seconds; if negative, there is no bound.
 	HandshakeTimeout time.Duration
 
