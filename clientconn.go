@@ -53,9 +53,10 @@ func (c *clientConn) begin(turn *turn, send func() (*http.Response, error)) (*ht
 // to go on the stream.
 func (c *clientConn) send(req, form *http.Request) (*http.Response, error) {
 	var parts atomic.Int32 // request and response
+	ended := sync.OnceFunc(c.ended)
 	end := func() {
 		if parts.Add(-1) == 0 {
-			c.ended()
+			ended()
 		}
 	}
 	parts.Store(1)
@@ -67,7 +68,7 @@ func (c *clientConn) send(req, form *http.Request) (*http.Response, error) {
 	switch {
 	case err != nil:
 		err = c.explain(req, form, err)
-		end()
+		ended()
 		return nil, err
 	case form.Method == http.MethodHead || resp.ContentLength == 0 || resp.StatusCode == http.StatusNotModified:
 		end() // some do not close a body that is not there
