@@ -22,6 +22,7 @@ type clientConn struct {
 func (c *clientConn) begin(turn *turn, send func() (*http.Response, error)) (*http.Response, error) {
 	share := sync.OnceFunc(func() {
 		c.origin.add(c)
+		close(turn.made)
 		turn.end()
 	})
 	over := make(chan struct{})

@@ -276,12 +276,12 @@ func (t *Transport) offerFirst(o *origin, req *http.Request, turn *turn) (accept
 	}()
 	select {
 	case a := <-answers:
-		if a.err != nil && !gaveUp(req) && isClosed(turn.done) {
-			return true, nil // the connection is there, whatever became of OPTIONS
+		if a.err != nil && !gaveUp(req) && isClosed(turn.made) {
+			return true, nil
 		}
 		return a.accepted, a.err
-	case <-turn.done:
-		return true, nil // it is there, or req will find that the origin has declined
+	case <-turn.made:
+		return true, nil // whatever becomes of OPTIONS
 	}
 }
 
@@ -312,7 +312,7 @@ func (t *Transport) sendOptions(o *origin, req *http.Request, turn *turn) (accep
 	switch {
 	case errors.As(err, &again):
 		return true, nil
-	case err != nil && !gaveUp(req) && !isClosed(turn.done) &&
+	case err != nil && !gaveUp(req) && !isClosed(turn.made) &&
 		(context.Cause(ctx) == os.ErrDeadlineExceeded || isTimeout(err) && !isDial(err)):
 		t.declined(o, ReasonRejected, os.ErrDeadlineExceeded)
 		return false, nil

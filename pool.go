@@ -106,6 +106,7 @@ func (t *Transport) takeConns(idle bool) []*clientConn {
 type turn struct {
 	o    *origin
 	done chan struct{} // closed when it ends
+	made chan struct{} // closed when there is a connection for others, too
 	once sync.Once
 	err  error       // what the others would get, too
 	slow atomic.Bool // others have waited long enough
@@ -203,7 +204,7 @@ func (o *origin) next(mode Mode, refusals *int) (c *clientConn, mine, others *tu
 		}
 		return nil, nil, o.negotiation
 	}
-	o.negotiation = &turn{o: o, done: make(chan struct{})}
+	o.negotiation = &turn{o: o, done: make(chan struct{}), made: make(chan struct{})}
 	return nil, o.negotiation, nil
 }
 
