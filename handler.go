@@ -53,7 +53,7 @@ func (h *handler) serveHTTP1(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if c := h.s.splitConnOf(r); c != nil && c.declined != nil {
-		same := isSame(r, c.declined) // another handler may have had that
+		same := sameHead(r, c.declined) // another handler may have had that
 		c.declined = nil
 		if same {
 			h.decline(w, r, c.verdict.reason, c.verdict.err)
@@ -72,8 +72,8 @@ func (h *handler) serveHTTP1(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// isSame reports whether two requests have the same head.
-func isSame(a, b *http.Request) bool {
+// sameHead reports whether two requests have the same head.
+func sameHead(a, b *http.Request) bool {
 	return a.Method == b.Method && a.RequestURI == b.RequestURI && a.Proto == b.Proto && a.Host == b.Host &&
 		maps.EqualFunc(a.Header, b.Header, slices.Equal)
 }

@@ -119,7 +119,7 @@ func (h *handoff) closed(err error) {
 	defer runtime.KeepAlive(h.front)
 	h.Close() // in case that nobody took it
 	if h.opened.IsZero() && h.via == ViaPriorKnowledge && err == nil {
-		h.open() // and has left before the engine wrote
+		h.open() // it has left before the engine wrote
 	}
 	if h.opened.IsZero() {
 		h.s.negotiated(Negotiation{
