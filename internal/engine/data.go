@@ -203,7 +203,7 @@ func (st *stream) writeData(p []byte, end, more bool) error {
 	for {
 		if err := st.ended(); err != nil {
 			o.wakeNext() // in its place
-			c.mu.Unlock()
+			c.flush()    // what was left to it
 			return err
 		}
 		if len(p) >= directSize && !(more && len(p) <= outSize-len(o.buf)) {
@@ -230,7 +230,7 @@ func (st *stream) writeData(p []byte, end, more bool) error {
 			break
 		}
 		o.wakeNext() // if it is not for lack of room
-		if !o.writing && len(o.buf) > 0 {
+		if !o.busy() && len(o.buf) > 0 {
 			c.flush()
 			c.mu.Lock()
 			continue

@@ -335,6 +335,38 @@ func largeWritesTakeTurns(t *testing.T) {
 	})
 }
 
+// A stream that ends when it has been given its turn writes what was left to it.
+func TestTurnGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var st *stream
+		c := dialWatch(t, &http.Server{}, func(w http.ResponseWriter, r *http.Request) {
+			st = w.(*response).st
+			if _, err := w.Write(make([]byte, 2*directSize)); err != nil {
+				time.Sleep(time.Hour)
+			}
+		})
+		sc := c.conn()
+		sc.mu.Lock()
+		sc.out.writing = true
+		sc.mu.Unlock()
+		c.Write(frame(http2.FrameHeaders, endBoth, 1, get("/")))
+		synctest.Wait()
+		sc.mu.Lock()
+		sc.out.writing = false
+		sc.out.wakeNext()
+		if sc.out.next != st {
+			t.Error("it is not its turn")
+		}
+		st.err = errHandled
+		sc.flush()
+		synctest.Wait()
+		if got := c.take(); got != "HEADERS 1 200" {
+			t.Errorf("got %q", got)
+		}
+		time.Sleep(2 * time.Hour)
+	})
+}
+
 // A hook that panics ends the connection, and the contexts of its requests, and nothing else, wherever
 // it is called.
 func TestHookPanics(t *testing.T) {

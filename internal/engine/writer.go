@@ -267,6 +267,10 @@ func (o *writer) wakeNext() bool {
 	return true
 }
 
+// busy reports whether what is in the buffer gets written without further ado: somebody is at it, or a
+// stream is about to write, which begins with that.
+func (o *writer) busy() bool { return o.writing || o.next != nil }
+
 // wakeAll lets all streams go on, to find that they cannot.
 func (o *writer) wakeAll() {
 	for _, st := range o.queue {
@@ -288,7 +292,7 @@ func (st *stream) room() error {
 			c.out.ready()
 			return nil
 		}
-		if !c.out.writing {
+		if !c.out.busy() {
 			c.flush()
 			c.mu.Lock()
 			continue
