@@ -102,25 +102,31 @@ func (st *stream) writeTurn(p []byte, n int, end bool) []byte {
 // appendData puts p into the buffer as DATA, for which there is room, and ends the stream with it if end
 // is set. mu is held.
 func (st *stream) appendData(p []byte, end bool) {
-	c := st.c
-	o := &c.out
+	o := &st.c.out
 	o.ready()
 	o.window -= int64(len(p))
 	st.window -= int64(len(p))
 	for len(p) > 0 {
-		n := min(len(p), c.peer.maxFrame)
-		var flags http2.Flags
-		if end && n == len(p) {
-			flags = http2.FlagDataEndStream
-		}
-		o.earn(n)
-		o.buf = appendHeader(o.buf, n, http2.FrameData, flags, st.id)
+		var n int
+		o.buf, n = st.appendDataHeader(o.buf, p, end)
 		o.buf = append(o.buf, p[:n]...)
 		p = p[n:]
 	}
 	if end {
 		st.endLocally()
 	}
+}
+
+// appendDataHeader appends the header of the first frame of p, and returns how many octets that has. mu
+// is held.
+func (st *stream) appendDataHeader(b, p []byte, end bool) (header []byte, n int) {
+	n = min(len(p), st.c.peer.maxFrame)
+	var flags http2.Flags
+	if end && n == len(p) {
+		flags = http2.FlagDataEndStream
+	}
+	st.c.out.earn(n)
+	return appendHeader(b, n, http2.FrameData, flags, st.id), n
 }
 
 // endLocally notes that END_STREAM is in the buffer or about to be, before the client can have it: it
@@ -143,13 +149,8 @@ func (st *stream) writeDirect(nc net.Conn, p []byte, end bool) {
 	o.window -= int64(len(p))
 	st.window -= int64(len(p))
 	for len(p) > 0 {
-		n := min(len(p), c.peer.maxFrame)
-		var flags http2.Flags
-		if end && n == len(p) {
-			flags = http2.FlagDataEndStream
-		}
-		o.earn(n)
-		headers = appendHeader(headers, n, http2.FrameData, flags, st.id)
+		var n int
+		headers, n = st.appendDataHeader(headers, p, end)
 		bufs = append(bufs, headers[len(headers)-headerLen:], p[:n])
 		p = p[n:]
 	}
