@@ -175,13 +175,13 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		} else {
 			err = again.wait(req.Context(), attempt)
 		}
-		switch {
-		case err != nil && again.untouched:
-			closeBody(req)
+		if err != nil {
+			if again.untouched { // or its body is closed
+				closeBody(req)
+			}
 			return nil, err
-		case err != nil:
-			return nil, err // its body is closed
-		case again.untouched:
+		}
+		if again.untouched {
 			continue
 		}
 		if req, err = replay(req); err != nil {

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -93,20 +94,6 @@ func TestClient_C11_bodyClosed(t *testing.T) {
 	}
 }
 
-// A failingBody ends with an error.
-type failingBody struct {
-	io.Reader
-	err error
-}
-
-func (b failingBody) Read(p []byte) (int, error) {
-	n, err := b.Reader.Read(p)
-	if err == io.EOF {
-		err = b.err
-	}
-	return n, err
-}
-
 // An error of a body is what its request fails with, whatever it looks like, and that is not repeated.
 func TestClient_C11_bodyErrors(t *testing.T) {
 	for _, want := range []error{
@@ -121,7 +108,7 @@ func TestClient_C11_bodyErrors(t *testing.T) {
 		tr := transport(t, ts.l, &h2c.Transport{Mode: h2c.ModePriorKnowledge})
 		req := post(nil)
 		req.GetBody = func() (io.ReadCloser, error) {
-			return io.NopCloser(failingBody{strings.NewReader("abc"), want}), nil
+			return io.NopCloser(io.MultiReader(strings.NewReader("abc"), iotest.ErrReader(want))), nil
 		}
 		req.Body, _ = req.GetBody()
 		if _, err := tr.RoundTrip(req); !errors.Is(err, want) {
@@ -156,7 +143,7 @@ func TestClient_C13_bodyErrorOfAnother(t *testing.T) {
 		want := &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("another service is down")}
 		failed := make(chan error, 1)
 		go func() {
-			_, err := tr.RoundTrip(post(slowBody{failingBody{strings.NewReader(""), want}}))
+			_, err := tr.RoundTrip(post(slowBody{iotest.ErrReader(want)}))
 			failed <- err
 		}()
 		synctest.Wait()

@@ -76,25 +76,21 @@ type engineKey struct {
 }
 
 // forgetWith has the engine of key forgotten when front is garbage.
-func (s *Server) forgetWith(front *http.Server, key engineKey) {
+func forgetWith(front *http.Server, key engineKey) {
 	if front == nil {
 		return
 	}
-	type entry struct { // strong pointers would lead back to front
-		s     weak.Pointer[Server]
-		h     weak.Pointer[handler]
-		front weak.Pointer[http.Server]
-	}
-	runtime.AddCleanup(front, func(e entry) {
-		s, h := e.s.Value(), e.h.Value()
-		if s == nil || h == nil {
+	h := weak.Make(key.h) // a strong pointer would lead back to front
+	runtime.AddCleanup(front, func(p weak.Pointer[http.Server]) {
+		h := h.Value()
+		if h == nil {
 			return
 		}
-		h.fronts.Delete(e.front)
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		delete(s.engines, engineKey{e.front, h})
-	}, entry{weak.Make(s), weak.Make(key.h), key.front})
+		h.fronts.Delete(p)
+		h.s.mu.Lock()
+		defer h.s.mu.Unlock()
+		delete(h.s.engines, engineKey{p, h})
+	}, key.front)
 }
 
 // engine returns the engine for the connection of r. It fails when s is shut down.
@@ -121,7 +117,7 @@ func (h *handler) engine(r *http.Request) (e engine, ok bool) {
 			s.engines = make(map[engineKey]func() engine)
 		}
 		s.engines[key] = made
-		s.forgetWith(front, key)
+		forgetWith(front, key)
 	}
 	closing := s.closing
 	s.mu.Unlock()

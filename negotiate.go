@@ -114,7 +114,7 @@ func unchanged(r *http.Request) error {
 		return err
 	}
 	values := strings.Contains(strings.TrimSuffix(r.Pattern, "{$}"), "{")
-	if values || u.Path != r.URL.Path || u.EscapedPath() != r.URL.EscapedPath() || u.RawQuery != r.URL.RawQuery {
+	if values || u.EscapedPath() != r.URL.EscapedPath() || u.RawQuery != r.URL.RawQuery {
 		return errChanged
 	}
 	return nil

@@ -60,7 +60,7 @@ func (c *conn) beginWrite() bool {
 	if o.flooded() && c.err == nil {
 		c.cannotWrite()
 	}
-	if o.dead || len(o.buf) == 0 && !o.last || o.writing || o.busy() && c.err == nil {
+	if o.dead || len(o.buf) == 0 && !o.last || o.writing || o.next != nil && c.err == nil {
 		return false
 	}
 	o.writing = true

@@ -53,8 +53,7 @@ func (w *response) sendWhole() {
 	o.buf = append(o.buf, p...)
 	o.window -= int64(len(p))
 	st.window -= int64(len(p))
-	st.localEnded = true
-	st.close()
+	st.endLocally()
 	c.mu.Unlock() // done writes it
 }
 
@@ -107,8 +106,7 @@ func (w *response) appendHeader(p []byte, end bool) {
 	o.finish(st.id, end, c.peer.maxFrame)
 	w.sent = true
 	if end {
-		st.localEnded = true
-		st.close()
+		st.endLocally()
 	}
 }
 

@@ -33,6 +33,25 @@ func tcpPair(t *testing.T) (a, b net.Conn) {
 	return a, b
 }
 
+// setBlocking puts the server's socket, which it returns, into blocking mode.
+func (c *tcpConn) setBlocking() (nc net.Conn) {
+	c.t.Helper()
+	c.s.mu.Lock()
+	for sc := range c.s.conns {
+		nc = sc.nc
+	}
+	c.s.mu.Unlock()
+	raw, err := nc.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	raw.Control(func(fd uintptr) { err = syscall.SetNonblock(int(fd), false) })
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return nc
+}
+
 // A socket in blocking mode, which net.TCPConn.File and os.File.Fd leave behind, is served like any
 // other, and the garbage collector does not wait for its client.
 func TestBlockingSocket(t *testing.T) {
@@ -46,18 +65,7 @@ func TestBlockingSocket(t *testing.T) {
 		echoPath(w, r)
 	})
 	c.get(nil)
-	c.s.mu.Lock()
-	for sc := range c.s.conns {
-		raw, err := sc.nc.(*net.TCPConn).SyscallConn()
-		if err != nil {
-			t.Fatal(err)
-		}
-		raw.Control(func(fd uintptr) { err = syscall.SetNonblock(int(fd), false) })
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	c.s.mu.Unlock()
+	c.setBlocking()
 	collect := func() {
 		time.Sleep(20 * time.Millisecond) // it waits for the client
 		runtime.GC()

@@ -3,8 +3,6 @@
 package engine
 
 import (
-	"net"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -13,20 +11,7 @@ import (
 func TestBlockingSocketRests(t *testing.T) {
 	c := dialTCP(t, echoPath)
 	c.get(nil)
-	c.s.mu.Lock()
-	var nc net.Conn
-	for sc := range c.s.conns {
-		nc = sc.nc
-	}
-	c.s.mu.Unlock()
-	raw, err := nc.(*net.TCPConn).SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw.Control(func(fd uintptr) { err = syscall.SetNonblock(int(fd), false) })
-	if err != nil {
-		t.Fatal(err)
-	}
+	nc := c.setBlocking()
 	c.rest()
 	time.Sleep(20 * time.Millisecond) // it waits for the client
 	c.get(nil)

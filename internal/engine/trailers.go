@@ -130,7 +130,6 @@ func (w *response) sendTrailer(trailer http.Header) {
 		o.fields(name, values)
 	}
 	o.finish(st.id, true, c.peer.maxFrame)
-	st.localEnded = true
-	st.close()
+	st.endLocally()
 	c.mu.Unlock()
 }
